@@ -27,7 +27,8 @@ from pymongo import MongoClient
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from chatstore_cli.config.settings import MongoSettings, Settings
-from chatstore_cli.core.usage.report import UsageGrouping, UsageReport, report_usage
+from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.core.usage.report import UsageReport, report_usage
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.mongo.usage.rows import usage_index_specs
 from chatstore_cli.wiring.stores import Stores
@@ -139,7 +140,8 @@ def main() -> int:
             insert(database["usage_events"], events(wanted))
             insert(database["chat_sessions"], sessions(wanted))
             for spec in usage_index_specs("usage_events", "usage_daily"):
-                database[spec.collection].create_index(list(spec.keys), name=spec.name)
+                options = {} if spec.partial_filter is None else {"partialFilterExpression": dict(spec.partial_filter)}
+                database[spec.collection].create_index(list(spec.keys), name=spec.name, **options)
             stores = Stores(Settings(mongo=MongoSettings(uri=server.uri, database="usage")), say=print)
             return measure(database, stores, wanted)
         finally:

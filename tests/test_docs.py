@@ -191,6 +191,8 @@ def test_the_architecture_page_names_every_package() -> None:
 OPTIONS = {name for _, command in EVERYTHING for option in command.params for name in option.opts} | {
     "--help",
     "--version",
+    "--install-completion",
+    "--show-completion",
 }
 OTHER_OPTIONS = {"--soak", "--strict"}
 """Options of pytest and of mypy."""

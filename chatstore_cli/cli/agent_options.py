@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatstore_cli.cli.completion import agent_ids
 from chatstore_cli.domain.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 AgentArgument = Annotated[
     str,
-    typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits.", autocompletion=agent_ids),
+    typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits."),
 ]
 AgentTenantOption = Annotated[
     str | None,

@@ -1,21 +1,26 @@
-"""Shell completion: the script for a shell, and the ids of general chats and agents on the command line."""
+"""Shell completion by Typer: what a shell requests while a command line is typed, and the script that makes it ask.
+
+An error message in the middle of a command line would help nobody, so every failure means that nothing is offered.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
-import typer
-
-if TYPE_CHECKING:
-    from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.domain.errors import ExitCode, NotAllowed, WrongUse
 
 VARIABLE = "_CHATSTORE_COMPLETE"
 """The environment variable by which a shell requests completions, and a user requests the script for a shell."""
-_SECONDS = 0.3
-_MOST = 200
-_NEEDS_NO_QUOTES = re.compile(r"[\w%.@+-]+", re.ASCII)
+PROGRAM = "chatstore"
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+_BREAKS = re.compile(r"[:=@]+")
+"""Characters inside an id at which Bash breaks words."""
 
 
 def complete(root: Any, instruction: str) -> int:
@@ -23,61 +28,88 @@ def complete(root: Any, instruction: str) -> int:
     from typer.completion import completion_init, shell_complete  # type: ignore[attr-defined]  # it is not in an __all__
 
     completion_init()
-    return shell_complete(root, {}, "chatstore", VARIABLE, instruction)
+    if not instruction.startswith("complete_"):
+        return shell_complete(root, {}, PROGRAM, VARIABLE, instruction)
+    typed = _join_words_of_bash() if instruction == "complete_bash" else ""
+    offered = StringIO()
+    try:
+        with redirect_stdout(offered), redirect_stderr(StringIO()):
+            status: Any = shell_complete(root, {}, PROGRAM, VARIABLE, instruction)
+    except SystemExit as ended:  # Fish gets an exit status as the answer to some requests
+        status = ended.code
+    except Exception:  # noqa: BLE001 - see above
+        return ExitCode.DONE
+    lines = offered.getvalue().splitlines()
+    print(*(line.removeprefix(typed) for line in lines), sep="\n", end="\n" if lines else "")  # noqa: T201 - the answer
+    return int(status or 0)
 
 
-def general_chat_ids(context: typer.Context, incomplete: str) -> list[str]:
-    """The ids of the newest general chats that begin with this text, of the tenant that --tenant names."""
-    return _completions(context, incomplete, _newest_chats, layout="general")
+def completed(words: Mapping[str, str]) -> list[Any]:
+    """Words with their summaries, as Typer's completions."""
+    from typer._click.shell_completion import CompletionItem  # Typer has no public name for it
+
+    return [CompletionItem(word, help=summary) for word, summary in words.items()]
 
 
-def agent_ids(context: typer.Context, incomplete: str) -> list[str]:
-    """The same for saved agents: deleted ones for the commands that restore and purge them."""
-    return _completions(context, incomplete, _newest_agents)
+def _join_words_of_bash() -> str:
+    """Join the words that Bash has broken at a colon, an equals sign or an at sign. They are parts of one id.
 
-
-def _completions(
-    context: typer.Context,
-    incomplete: str,
-    newest: Callable[[Stores, typer.Context], list[str]],
-    layout: str = "messages",
-) -> list[str]:
-    """The newest ids that begin with this text.
-
-    If the database does not answer within 0.3 seconds, or anything else fails, the list is empty. The shell does not quote
-    ids, so ids that would have to be quoted are left out.
+    Bash replaces only the part behind the last break, and an at sign before it. Returns the text before that part, which
+    the answer must not repeat.
     """
-    from chatstore_cli.cli.invocation import Invocation
+    words = os.environ.get("COMP_WORDS", "").split("\n")
+    try:
+        current = int(os.environ.get("COMP_CWORD", ""))
+    except ValueError:
+        return ""
+    if current >= len(words):  # not from the script of Bash
+        return ""
+    joined: list[str] = []
+    before = ""
+    is_open = False
+    for word in words[: current + 1]:
+        is_break = _BREAKS.fullmatch(word) is not None
+        if joined and (is_break or is_open):
+            before = joined[-1] + (word if is_break else "")
+            joined[-1] += word
+        else:
+            before = ""
+            joined.append(word)
+        is_open = is_break
+    os.environ |= {"COMP_WORDS": "\n".join(joined), "COMP_CWORD": str(max(len(joined) - 1, 0))}
+    before = before.removesuffix("@")
+    is_option = before.startswith("--") and "=" in before
+    return before.partition("=")[2] if is_option else before
+
+
+def install_script() -> str:
+    """Install the script of the user's shell with Typer, and return a notice. Raises WrongUse, NotAllowed."""
+    from typer.completion import install  # type: ignore[attr-defined]  # it is not in an __all__
 
     try:
-        invocation = Invocation(context, layout=layout)
-        invocation.options.quiet, invocation.options.timeout = True, _SECONDS
-        stores = invocation.stores
-        if invocation.settings.mongo.uri == "embedded" and not stores.embedded.status().running:
-            return []  # to start a server takes too long
-        with stores.within(_SECONDS):
-            found = newest(stores, context)
-    except Exception:  # noqa: BLE001 - an error message in the middle of a command line would help nobody
-        return []
-    return [each for each in found if each.startswith(incomplete) and _NEEDS_NO_QUOTES.fullmatch(each)]
+        shell, path = install(shell=_own_shell(), prog_name=PROGRAM, complete_var=VARIABLE)
+    except OSError as error:
+        what = f"Cannot install the completion: {error.strerror}: {error.filename}."
+        raise NotAllowed(what=what, hint="Print the script with --show-completion, and store it yourself.") from error
+    return f"Installed the completion of {shell} in {path}. It works in shells that are started from now on."
 
 
-def _newest_chats(stores: Stores, context: typer.Context) -> list[str]:
-    from chatstore_cli.core.sessions.listing import list_sessions
-    from chatstore_cli.domain.queries import SessionQuery
+def script(shell: str | None = None) -> str:
+    """The script of a shell, by default of the user's own. Raises WrongUse if the shell is not known."""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # it is not in an __all__
 
-    query = SessionQuery(layout="general", tenant_id=context.params.get("tenant"))
-    page = list_sessions(stores.session_readers("general"), query, cursor=None, limit=_MOST)
-    return [session.session_id for session in page.sessions]
+    return str(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell or _own_shell()))
 
 
-def _newest_agents(stores: Stores, context: typer.Context) -> list[str]:
-    from chatstore_cli.wiring.agents import agent_registry
+def _own_shell() -> str:
+    """The shell that has started this process, else the one that SHELL names."""
+    from shellingham import ShellDetectionFailure, detect_shell
 
-    page = agent_registry(stores).list_agents(
-        tenant_id=context.params.get("tenant"),
-        limit=_MOST,
-        deleted=context.info_name in ("restore", "purge"),
-        with_config=False,
-    )
-    return [agent.agent_id for agent in page.agents]
+    try:
+        name = str(detect_shell()[0])
+    except (ShellDetectionFailure, OSError):
+        name = Path(os.environ.get("SHELL", "")).name
+    if name not in SHELLS:
+        what = f"The shell {name!r} has no completion." if name else "The shell cannot be detected."
+        raise WrongUse(what=what, hint=f"Set SHELL to one of these: {', '.join(SHELLS[:3])}.")
+    return name

@@ -35,7 +35,14 @@ LayoutOption = Annotated[
     ),
 ]
 DocumentLayoutOption = Annotated[
-    str | None, typer.Option("--layout", metavar="NAME", help="Include only this layout: workflow or general.")
+    str | None, typer.Option("--layout", metavar="workflow|general", help="Include only this layout.")
+]
+RedactOption = Annotated[
+    bool,
+    typer.Option(
+        "--redact",
+        help="Replace e-mail addresses, phone and card numbers, IBANs, keys and passwords by numbered stand-ins. Names remain.",
+    ),
 ]
 TenantOption = Annotated[
     str | None,

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.completion import general_chat_ids
 from chatstore_cli.domain.errors import WrongUse
 
 _OPTIONS = {
@@ -24,7 +23,7 @@ _OPTIONS = {
 
 ChatArgument = Annotated[
     str,
-    typer.Argument(metavar="SESSION_ID", help="The exact id of the general chat.", autocompletion=general_chat_ids),
+    typer.Argument(metavar="SESSION_ID", help="The exact id of the general chat."),
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", metavar="ID", help="The id of the user's tenant.")]
 UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The id of the user.")]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
-from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed
+from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed, WrongUse
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
@@ -35,15 +35,18 @@ if TYPE_CHECKING:
 class Invocation:
     """The settings, stores and output of one run. Each is loaded when it is first used."""
 
-    def __init__(self, context: typer.Context, *, layout: str | None = "messages") -> None:
+    def __init__(self, context: typer.Context, *, layout: str | None = "messages", prints_html: bool = False) -> None:
         """`layout` is the layout whose sessions the command reads or writes; None is all. It decides the target in texts.
 
-        By default that is MongoDB.
+        By default that is MongoDB. Raises WrongUse for `-o html` if the command does not print HTML.
         """
         self.layout = layout
         self._context = context
         self.options: GlobalOptions = global_options(context)
         self.options.invocation = self
+        if self.options.output is OutputFormat.HTML and not prints_html:
+            hint = "For a whole conversation, run: chatstore sessions show SESSION_ID --full -o html"
+            raise WrongUse(what=f"{context.command_path} cannot print HTML.", hint=hint)
         self._writes = self._named_target = False
         self._outage_seconds = math.inf
         self._mapping: list[str] = []
@@ -142,10 +145,10 @@ class Invocation:
 
         return time_zone(name)
 
-    @property
-    def _times(self) -> TimeDisplay:
-        """How tables show times."""
-        return TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+    def terminal(self, *, is_terminal: bool) -> Terminal:
+        """The abilities of a stream, and how times are shown on it."""
+        times = TimeDisplay(self.zone, utc_now() if self.options.relative else None)
+        return replace(terminal_of(is_terminal, self.options.color), times=times)
 
     @property
     def is_row_stream(self) -> bool:
@@ -168,7 +171,7 @@ class Invocation:
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
-        terminal = replace(terminal_of(sys.stdout.isatty(), self.options.color), times=self._times)
+        terminal = self.terminal(is_terminal=sys.stdout.isatty())
         if self._writes:
             result = result.with_target(self.target)
         written = self._write(result, terminal)

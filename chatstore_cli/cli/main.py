@@ -45,6 +45,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "db": LazyCommand("db", "Start, stop, inspect and remove the embedded MongoDB."),
     "config": LazyCommand("config", "Write, show and check the configuration."),
     "demo": LazyCommand("demo", "Try chatstore on sample sessions in a separate database."),
+    "help": LazyCommand("help", "Print the help of a command."),
 }
 
 
@@ -58,10 +59,12 @@ class RootGroup(ChatGroup):
         """The names, in the order of the table."""
         return list(COMMANDS)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command, or an error that suggests similar names."""
-        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # Typer reads only the names, to suggest similar ones
-        return super().resolve_command(ctx, args)
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Options as of other commands; the commands without importing them."""
+        from chatstore_cli.cli.completion import completed
+
+        commands = {name: lazy.summary for name, lazy in COMMANDS.items() if name.startswith(incomplete)}
+        return completed(commands) if commands else super().shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
@@ -71,30 +74,42 @@ class RootGroup(ChatGroup):
 
 def root_command() -> RootGroup:
     """The whole command line. docs/cli.md is generated from it."""
-    version = _version_option()
     return RootGroup(
         name="chatstore",
         help="Administer the chat sessions that a chat product stores in MongoDB.",
-        params=[version],
+        params=_root_options(),
         context_settings={"help_option_names": ["-h", "--help"]},
         no_args_is_help=True,
         rich_markup_mode=None,
     )
 
 
-def _version_declaration(
+def _root_declarations(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
+    install_completion: Annotated[
+        bool, typer.Option("--install-completion", is_eager=True, help="Install the completion of your shell and exit.")
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option("--show-completion", is_eager=True, help="Print the completion script of your shell and exit."),
+    ] = False,
 ) -> None:
-    """Declares a parameter that Typer turns into an option. It is never called."""
+    """Declares parameters that Typer turns into options. It is never called."""
 
 
-def _version_option() -> Any:
+def _root_options() -> list[Any]:
     template = typer.Typer(add_completion=False, rich_markup_mode=None)
-    template.command()(_version_declaration)
-    option: Any = next(item for item in typer.main.get_command(template).params if item.name == "version")
-    option.expose_value = False
-    option.callback = _print_version
-    return option
+    template.command()(_root_declarations)
+    callbacks = {
+        "version": _print_version,
+        "install_completion": _install_completion,
+        "show_completion": _show_completion,
+    }
+    options: list[Any] = [item for item in typer.main.get_command(template).params if item.name in callbacks]
+    for option in options:
+        option.expose_value = False
+        option.callback = callbacks[option.name]
+    return options
 
 
 def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> bool:
@@ -102,6 +117,24 @@ def _print_version(_context: typer.Context, _parameter: Any, value: bool) -> boo
         from chatstore_cli import __version__
 
         sys.stdout.write(f"chatstore {__version__}\n")
+        raise typer.Exit(0)
+    return value
+
+
+def _install_completion(_context: typer.Context, _parameter: Any, value: bool) -> bool:
+    if value:
+        from chatstore_cli.cli.completion import install_script
+
+        sys.stdout.write(f"{install_script()}\n")
+        raise typer.Exit(0)
+    return value
+
+
+def _show_completion(_context: typer.Context, _parameter: Any, value: bool) -> bool:
+    if value:
+        from chatstore_cli.cli.completion import script
+
+        sys.stdout.write(f"{script()}\n")
         raise typer.Exit(0)
     return value
 

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, fields
 from datetime import tzinfo
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -156,6 +156,14 @@ def _global_parameters(*, hidden: bool) -> list[Any]:
     return parameters
 
 
+def _with_completions(parameters: list[Any], context: Any) -> list[Any]:
+    if not context.resilient_parsing:  # a shell that requests completions is the only one that parses this way
+        return parameters
+    from chatstore_cli.cli.completed_values import add_completions
+
+    return add_completions(parameters)
+
+
 class ChatCommand(TyperCommand):
     """A command that also accepts the global options, and whose epilog keeps its line breaks."""
 
@@ -171,7 +179,7 @@ class ChatCommand(TyperCommand):
         for parameter in parameters:
             if parameter.param_type_name == "argument":
                 parameter.display_type_rich = lambda ctx=None: ""  # otherwise help shows Python types: PATH <list[str]>
-        return parameters
+        return _with_completions(parameters, ctx)
 
     def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses with their line breaks."""
@@ -192,7 +200,7 @@ class ChatGroup(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, including --help, with converters that do not need pydantic."""
-        return use_plain_converters(super().get_params(ctx))
+        return _with_completions(use_plain_converters(super().get_params(ctx)), ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, with lazy commands last."""
@@ -206,6 +214,15 @@ class ChatGroup(TyperGroup):
         command = typer.main.get_command(module.app)
         # A module with several commands is a group of them.
         return command.commands.get(cmd_name, command) if isinstance(command, TyperGroup) else command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The subcommand, or an error that suggests similar names, also those of lazy commands."""
+        imported = self.commands
+        self.commands = cast(Any, {**imported, **dict.fromkeys(self.lazy_commands)})  # Typer reads only the names
+        try:
+            return super().resolve_command(ctx, args)
+        finally:
+            self.commands = imported
 
     format_epilog = ChatCommand.format_epilog
 
@@ -232,12 +249,19 @@ def single_command() -> typer.Typer:
 
 
 def command_with_subcommands(
-    name: str, lazy_commands: Mapping[str, str], *, examples: Sequence[str], exits: Sequence[ExitCode]
+    name: str,
+    lazy_commands: Mapping[str, str],
+    *,
+    examples: Sequence[str],
+    exits: Sequence[ExitCode],
+    meanings: Mapping[ExitCode, str] | None = None,
 ) -> tuple[typer.Typer, Callable[[Function], Function]]:
     """A Typer for a command that also has subcommands, such as `usage`, and the decorator of the command itself."""
     group_class = _group_class(lazy_commands)
     app = typer.Typer(cls=group_class, name=name, add_completion=False, rich_markup_mode=None)
-    return app, app.callback(cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, {}))
+    return app, app.callback(
+        cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, meanings or {})
+    )
 
 
 def _given_options(context: typer.Context) -> list[str]:
@@ -256,6 +280,13 @@ def reject_other_options(context: typer.Context, *accepted: str) -> None:
     if others := [option for option in _given_options(context) if option not in accepted]:
         what = f"{', '.join(others)} cannot be combined with {accepted[0]}."
         raise WrongUse(what=what, hint=f"Remove {', '.join(others)} or {accepted[0]}.")
+
+
+def reject_options_without(context: typer.Context, needed: str, *options: str) -> None:
+    """Raise WrongUse if one of the options is given, which have an effect only with the `needed` one."""
+    if given := [option for option in _given_options(context) if option in options]:
+        what = f"{', '.join(given)} {'has' if len(given) == 1 else 'have'} no effect without {needed}."
+        raise WrongUse(what=what, hint=f"Add {needed}, or remove {', '.join(given)}.")
 
 
 def reject_parent_options(context: typer.Context) -> None:

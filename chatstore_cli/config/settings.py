@@ -180,6 +180,17 @@ class AgentSettings:
 
 
 @dataclass(frozen=True)
+class UsageSettings:
+    """Usage reports. `currency` is that of the stored costs, which have no currency of their own.
+
+    `prices_file` has prices of models, which have precedence over those of the package genai-prices.
+    """
+
+    currency: str = "USD"
+    prices_file: str | None = None
+
+
+@dataclass(frozen=True)
 class LabelSettings:
     """The collection of titles and tags that people give to sessions of all layouts."""
 
@@ -193,6 +204,7 @@ class ChatstoreSettings:
     threads: ThreadSettings = field(default_factory=ThreadSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    usage: UsageSettings = field(default_factory=UsageSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     timezone: str = "UTC"
     """The time zone of the times in tables, and of the days and times that options name."""

@@ -14,7 +14,13 @@ from chatstore_cli.domain.secrets import masked
 MAX_TTL_DAYS = 24_855
 """The server's expireAfterSeconds has 32 bits."""
 
-_PATHS = ("mongo.cache.disk_path", "mongo.embedded.data_dir", "mongo.embedded.runtime_dir", "state.folder")
+_PATHS = (
+    "mongo.cache.disk_path",
+    "mongo.embedded.data_dir",
+    "mongo.embedded.runtime_dir",
+    "state.folder",
+    "chatstore.usage.prices_file",
+)
 SECRETS = ("mongo.uri", "chatstore.threads.uri")
 """Settings whose value may have a password."""
 _MAX_BITS_SHOWN = 256
@@ -135,6 +141,9 @@ RULES: dict[str, Rule] = {
     ),
     "chatstore.registry.prerequisites": Rule(
         lambda name: name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None, "a function: module:function"
+    ),
+    "chatstore.usage.currency": Rule(
+        lambda code: re.fullmatch("[A-Z]{3}", code) is not None, "a currency: three capital letters, such as USD"
     ),
     "verify.sample": Rule(lambda size: 1 <= size <= 100_000, "from 1 to 100000"),
     "verify.seconds_per_check": _SECONDS,

@@ -19,7 +19,7 @@ from chatstore_cli.core.personal_data import emails, ibans, numbers, secrets
 from chatstore_cli.core.personal_data.finder import find_personal_data
 from chatstore_cli.core.personal_data.spans import Span
 from chatstore_cli.domain.content import bytes_text, text_of_part
-from chatstore_cli.domain.media import without_data
+from chatstore_cli.domain.media import media_of, without_data
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session
 
@@ -64,6 +64,9 @@ class Redactor:
     def value(self, value: Any, name: str = "") -> Any:
         """A copy of any JSON value with stand-ins in its texts and keys. `name` is the key under which it is stored."""
         if isinstance(value, Mapping):
+            media = media_of(value)
+            if media is not None and media.size is not None:
+                return {"type": "text", "text": self.text(media.as_text())}
             return self._object(value, name)
         if isinstance(value, list | tuple):
             return self._parts([self.value(each, name) for each in value])
@@ -98,7 +101,7 @@ class Redactor:
 
     def session(self, session: Session) -> Session:
         """The session with stand-ins in its texts. Its id is exact unless it contains personal data."""
-        texts: dict[str, Any] = {}
+        texts: dict[str, Any] = {"tags": tuple(map(self.text, session.tags))}
         for field in fields(session):
             text = getattr(session, field.name)
             if type(text) is str:

@@ -54,8 +54,51 @@ class KnownUsage(NamedTuple):
         """Whether any number of tokens is known, even 0."""
         return any(count is not None for count in self[:3])
 
+    @property
+    def cost_is_missing(self) -> bool:
+        """Whether a cost is missing. Of tokens that are known to be 0 it is not."""
+        return self.cost is None and (not self.has_tokens or any(self[:3]))
+
 
 UNKNOWN_USAGE = KnownUsage()
+
+
+class TokenDetails(NamedTuple):
+    """Parts of the tokens that some reports have: cached tokens of the prompt, reasoning tokens of the completion.
+
+    None is unknown: no report has the number.
+    """
+
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def plus(self, other: TokenDetails) -> TokenDetails:
+        """The sum of both. An unknown number adds nothing."""
+        return TokenDetails(*(_sum(pair) for pair in zip(self, other, strict=True)))
+
+
+def _sum(numbers: tuple[int | None, int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+UNKNOWN_DETAILS = TokenDetails()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCost:
+    """What a report that calculates costs knows about the cost of a group.
+
+    `source` of the cost is `stored`, `calculated` or `both`; None without any. If `is_upper_bound`, the calculation took
+    tokens for not cached whose cached part is unknown. `stored` is the sum of the stored costs. `difference` is by how much
+    calculated costs are above stored ones, where both are known; None if there is no such usage.
+    """
+
+    is_complete: bool
+    source: str | None
+    is_upper_bound: bool
+    stored: Decimal | None
+    difference: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +107,8 @@ class UsageRow:
 
     `usage` has the sums of the known numbers; None if no session has one. `cost_unknown_sessions` counts the sessions whose
     cost is unknown; those of a layout without usage are not among them. `sessions_from_counters` sessions have no row in
-    the usage ledger: their stored totals count.
+    the usage ledger: their stored totals count. `details` are from the ledger alone. `pricing` is there if the report
+    calculates costs; then the cost of `usage` is the one that the report was asked for.
     """
 
     group: dict[str, str | None]
@@ -72,6 +116,13 @@ class UsageRow:
     usage: KnownUsage
     cost_unknown_sessions: int
     sessions_from_counters: int = 0
+    details: TokenDetails = UNKNOWN_DETAILS
+    pricing: GroupCost | None = None
+
+    @property
+    def cost_is_complete(self) -> bool:
+        """Whether no part of the cost is unknown."""
+        return self.cost_unknown_sessions == 0 if self.pricing is None else self.pricing.is_complete
 
     @property
     def source(self) -> str | None:

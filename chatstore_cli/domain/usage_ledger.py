@@ -14,8 +14,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from chatstore_cli.domain.prices import UsageToPrice
 from chatstore_cli.domain.session import Session
-from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage import UNKNOWN_DETAILS, TokenDetails, Usage
 
 MOST_TOKENS = 10**12
 """A report of more tokens than this, or of a cost above it, is an error of the reporter."""
@@ -37,7 +38,8 @@ LEDGER_KEYS = (*TIME_KEYS, "tenant_id", "user_id", "workflow", "agent", "model",
 class UsageSnapshot:
     """What one client had used of one model at the time `at`, since its run began.
 
-    Counts are tokens, from 0 to MOST_TOKENS. `cached_tokens` is a part of the prompt's tokens, None if not reported.
+    Counts are tokens, from 0 to MOST_TOKENS. `cached_tokens` is a part of the prompt's tokens, and `reasoning_tokens` of
+    the completion's; None if not reported.
     `cost` is None if unknown, never negative. `event_id` is the id of the event that reported it, or None. An event of a
     session is stored once per model, whatever its other fields are. With a `turn_id` it is what that turn alone has used,
     and `seconds` is how long the turn took, None if unknown.
@@ -59,6 +61,7 @@ class UsageSnapshot:
     cost: Decimal | None = None
     turn_id: str | None = None
     seconds: float | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def counters(self) -> Usage:
@@ -179,7 +182,8 @@ class LedgerQuery:
     """The keys to group the ledger by, and filters of its rows. A filter of None is not applied.
 
     `keys` are of LEDGER_KEYS. Days, weeks and months are those of `zone`. Between `since` (inclusive) and `until`
-    (exclusive) a client's usage is by how much its reports exceed all its earlier ones.
+    (exclusive) a client's usage is by how much its reports exceed all its earlier ones. With `details`, cached and reasoning
+    tokens are added up too, which takes longer.
     """
 
     keys: tuple[str, ...]
@@ -190,6 +194,7 @@ class LedgerQuery:
     since: datetime | None = None
     until: datetime | None = None
     layout: str | None = None
+    details: bool = False
 
     @property
     def by_whole_days(self) -> bool:
@@ -212,6 +217,7 @@ class LedgerGroup(NamedTuple):
     first_sessions: int
     unknown: int
     first_unknown: int
+    details: TokenDetails = UNKNOWN_DETAILS
 
 
 class UsageSums(Protocol):
@@ -225,6 +231,9 @@ class UsageSums(Protocol):
 
         They come in any order. A group may come twice, with different sessions.
         """
+
+    def to_price(self, query: LedgerQuery) -> Iterator[UsageToPrice]:
+        """The same sums per model and day (UTC), and apart from each other those with and without a stored cost."""
 
     def chats_with_usage(self, chat_ids: Sequence[str], layout: str) -> set[str]:
         """Those of a layout's session ids that have rows in the ledger."""

@@ -176,19 +176,24 @@ class AG2PersistenceManager(AG2Manager):
         duration_sec: float = 0.0,
         session_type: str = "workflow",
         turn_id: str | None = None,
+        model_name: str | None = None,
+        cached_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
     ) -> None:
         """Count the usage of one turn of a session, in the usage ledger and in the session's counters.
 
         With `turn_id` a turn counts once, however often it is reported. Without it each call counts. `session_type` is
         "workflow", or "general" for a general chat. `cost_usd` None is unknown, and so is a cost of 0 beside tokens in a
         general chat. With `app_id`, the session must belong to that tenant. `event_ts` is the time of the turn, now by
-        default. Raises BadValue; NotFound; OtherTenant for a workflow session of another tenant; Conflict if the turn was
+        default. `model_name` is the model. `cached_tokens` are a part of the prompt's tokens, `reasoning_tokens` of the
+        completion's; None is unknown. Raises BadValue; NotFound; OtherTenant for a workflow session of another tenant; Conflict if the turn was
         reported with other numbers; Unreachable, after which a call with a `turn_id` can be repeated.
         """
         self._metrics.update_session_metrics(
             chat_id, user_id, workflow_name, prompt_tokens, completion_tokens, cost_usd, app_id,
             agent_name=agent_name, event_ts=event_ts, duration_sec=duration_sec,
             session_type=session_type, turn_id=turn_id,
+            model_name=model_name, cached_tokens=cached_tokens, reasoning_tokens=reasoning_tokens,
         )  # fmt: skip
 
     def mixed_transcript(

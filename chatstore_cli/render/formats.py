@@ -52,7 +52,7 @@ def _json_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     if listing.streamed:
         return _json_stream(listing, stream)
     rows = list(listing.rows)
-    stream.write(as_json({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}) + "\n")
+    stream.write(as_json({"items": rows, **listing.ending}) + "\n")
     return len(rows)
 
 
@@ -63,7 +63,7 @@ def _json_stream(listing: Listing, stream: TextIO) -> int:
     for row in listing.rows:
         stream.write((",\n    " if written else "\n    ") + as_json(row).replace("\n", "\n    "))
         written += 1
-    stream.write(("\n  ]" if written else "]") + f',\n  "next_cursor": {as_json(listing.end_cursor)}\n}}\n')
+    stream.write(("\n  ]" if written else "]") + "," + as_json(listing.ending).removeprefix("{") + "\n")
     return written
 
 
@@ -90,7 +90,7 @@ def _yaml_listing(listing: Listing, stream: TextIO, _terminal: Terminal) -> int:
     if listing.streamed:
         return _yaml_stream(listing, stream)
     rows = list(listing.rows)
-    stream.write(as_yaml({"items": rows, "next_cursor": listing.next_cursor, **listing.beside}))
+    stream.write(as_yaml({"items": rows, **listing.ending}))
     return len(rows)
 
 
@@ -106,7 +106,7 @@ def _yaml_stream(listing: Listing, stream: TextIO) -> int:
             written += 1
             yield row
 
-    stream.writelines(yaml_items(counted(), lambda: listing.end_cursor))
+    stream.writelines(yaml_items(counted(), lambda: listing.ending))
     return written
 
 
@@ -159,6 +159,8 @@ def _markdown_listing(listing: Listing, stream: TextIO, terminal: Terminal) -> i
         written += 1
     if listing.footer is not None:
         stream.write(_markdown_line(column.cell(listing.footer) for column in columns))
+    if listing.caption:
+        stream.write(f"\n{_markdown_text(listing.caption)}\n")
     return written
 
 

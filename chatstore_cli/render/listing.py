@@ -88,12 +88,13 @@ class Column:
 class Listing:
     """Rows of one kind. `empty` is printed on stderr if there are none.
 
-    `footer` is the last row of a table, such as totals, and `beside` has keys beside the items of JSON and YAML. CSV and
+    `footer` is the last row of a table, such as totals. `caption` is a sentence about all rows, which Markdown has below
+    them; a command prints it on stderr beside other formats. `beside` has keys beside the items of JSON and YAML. CSV and
     JSONL have only rows, so that a sum over them does not include totals. `list_item` makes Markdown a list instead of a
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
-    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows, which
-    have nothing beside them, are one list that is written in little memory; `cursor_after` returns the cursor for the
-    next page after the last one.
+    one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are one list
+    that is written in little memory; after the last one `cursor_after` returns the cursor for the next page, and
+    `beside_after` the keys beside them.
     """
 
     columns: Sequence[Column]
@@ -101,6 +102,7 @@ class Listing:
     next_cursor: str | None = None
     empty: str = "Nothing found."
     footer: Row | None = None
+    caption: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
     list_item: Callable[[Row], tuple[str, str]] | None = None
     upright: bool = False
@@ -108,11 +110,17 @@ class Listing:
     streamed: bool = False
 
     cursor_after: Callable[[], str | None] | None = None
+    beside_after: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def end_cursor(self) -> str | None:
         """The cursor for the next page. For rows that are read while they are written, it is known after the last one."""
         return self.next_cursor if self.cursor_after is None else self.cursor_after()
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        """What JSON and YAML have after the items."""
+        return {"next_cursor": self.end_cursor, **self.beside, **self.beside_after()}
 
     def with_target(self, target: str) -> Listing:
         """The same listing with the server and database that were written beside the items of JSON and YAML."""

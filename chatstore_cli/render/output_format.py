@@ -14,3 +14,8 @@ class OutputFormat(StrEnum):
     CSV = "csv"
     YAML = "yaml"
     MD = "md"
+    HTML = "html"
+
+
+ROW_FORMATS = tuple(each for each in OutputFormat if each is not OutputFormat.HTML)
+"""The formats that every command can print. HTML is for whole conversations."""

@@ -30,13 +30,14 @@ class TimeDisplay:
         moment = _instant(text)
         if moment is None:
             return text
-        return self._local(moment).strftime("%Y-%m-%d %H:%M:%S") if self.now is None else distance(moment, self.now)
+        return self.local(moment).strftime("%Y-%m-%d %H:%M:%S") if self.now is None else distance(moment, self.now)
 
     def day(self, value: Any) -> str:
         """The date of an RFC 3339 time, or its distance from now; empty for None, and other text as it is."""
         return self.text(value)[:10] if self.now is None else self.text(value)
 
-    def _local(self, moment: datetime) -> datetime:
+    def local(self, moment: datetime) -> datetime:
+        """The instant in the zone."""
         try:
             return moment.astimezone(self.zone)
         except OverflowError:  # on the first or the last day that a date can have

@@ -74,10 +74,14 @@ def yaml_list(rows: Iterable[Any]) -> Iterator[str]:
         yield "[]\n"
 
 
-def yaml_items(rows: Iterable[Any], cursor: Callable[[], str | None] = lambda: None) -> Iterator[str]:
-    """The object `{items: [...], next_cursor: ...}` in pieces, as the rows come. `cursor` is called after the last one."""
+def _no_next_page() -> dict[str, Any]:
+    return {"next_cursor": None}
+
+
+def yaml_items(rows: Iterable[Any], ending: Callable[[], dict[str, Any]] = _no_next_page) -> Iterator[str]:
+    """The object `{items: [...], next_cursor: ...}` in pieces, as the rows come. `ending` is called after the last one."""
     separator = "items:\n"
     for piece in yaml_list(rows):
         yield ("items: " if piece == "[]\n" else separator) + piece
         separator = ""
-    yield as_yaml({"next_cursor": cursor()})
+    yield as_yaml(ending())

@@ -23,13 +23,10 @@ def message_searchers(stores: Stores, layout: str | None = None) -> list[Message
 def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
     """The layout's own searcher. The generic one serves layouts without one, and mongomock."""
     from chatstore_cli.core.search.scanning import ScanningSearcher
+    from chatstore_cli.domain.search.ports import ReaderWithSearcher
 
-    if reader.layout == "messages":
-        from chatstore_cli.mongo.messages.layout import MessagesLayout
-        from chatstore_cli.mongo.messages.search import FlatMessageSearcher
-
-        if isinstance(reader, MessagesLayout):
-            return FlatMessageSearcher(reader, stores.connection, stores.settings)
+    if isinstance(reader, ReaderWithSearcher):
+        return reader.message_searcher()
     return ScanningSearcher(reader)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 from tests.support.golden import check_golden
 from tests.support.journals import write_journal
 from tests.support.paths import GOLDEN
@@ -39,7 +39,7 @@ def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstor
     return module_chatstore
 
 
-@pytest.mark.parametrize("output", list(OutputFormat))
+@pytest.mark.parametrize("output", ROW_FORMATS)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, name: str, output: OutputFormat) -> None:
     check_golden(reader, name, COMMANDS[name], output)

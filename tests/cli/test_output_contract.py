@@ -14,7 +14,7 @@ import pytest
 from rich.cells import cell_len
 
 from chatstore_cli.cli.main import root_command, run
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS
 from tests.support.stored_sessions import store_chats
 from tests.support.terminals import on_a_terminal
 
@@ -198,7 +198,7 @@ def many_sessions(database: Database[dict[str, Any]]) -> None:
 
 
 @pytest.mark.usefixtures("many_sessions")
-@pytest.mark.parametrize("output", list(OutputFormat))
+@pytest.mark.parametrize("output", ROW_FORMATS)
 def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chatstore, output: str) -> None:
     process = chatstore.popen("sessions", "list", "--limit", "1000", "--quiet", "-o", output)
     assert process.stdout is not None

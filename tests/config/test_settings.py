@@ -102,7 +102,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
         value = "always" if key == "mongo.cache.fsync" else f"/{value}" if key.endswith("_path") else value
         value = "mongodb" if key == "chatstore.threads.backend" else value
         value = "module:function" if key == "chatstore.registry.prerequisites" else value
-        value = "Europe/Berlin" if key == "chatstore.timezone" else value
+        value = {"chatstore.timezone": "Europe/Berlin", "chatstore.usage.currency": "EUR"}.get(key, value)
         value = "0123456789abcdef01234567" if key == "chatstore.agents.default_agent" else value
         monkeypatch.setenv(f"CHATSTORE_{key.removeprefix('chatstore.').upper().replace('.', '__')}", value)
     loaded = load_configuration(None, uri=None, database=None)

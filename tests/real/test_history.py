@@ -24,7 +24,7 @@ from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.files.session_names import journal_path
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.history import MongoHistory
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 from tests.conftest import Chatstore, Outcome
 from tests.support.journals import COLLECTION, START, as_line, as_lines, flush, instant, record, write_journal
 from tests.support.mongod import Mongod
@@ -413,7 +413,7 @@ def test_if_the_database_denies_access_the_cache_is_shown_with_status_4(
 # --- formats ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("output", list(OutputFormat))
+@pytest.mark.parametrize("output", ROW_FORMATS)
 def test_every_format_has_every_message_and_only_data_on_stdout(chatstore: Chatstore, output: OutputFormat):
     journal(chatstore, [record(n) for n in range(3)])
     outcome = chatstore("history", "s1", "-o", output.value)

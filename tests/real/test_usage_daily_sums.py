@@ -114,7 +114,7 @@ def test_stored_daily_sums_have_words_for_field_names(
     ]  # fmt: skip
     assert set(first["clients"][0]) == {
         "run", "tenant_id", "user_id", "workflow", "agent", "model", "turns", "prompt_tokens", "completion_tokens",
-        "total_tokens", "cost", "cost_unknown",
+        "total_tokens", "cost", "cost_unknown", "cached_tokens", "reasoning_tokens", "cached_unknown",
     }  # fmt: skip
 
 

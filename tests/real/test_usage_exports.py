@@ -220,7 +220,7 @@ def test_the_command_prints_rows_as_lines_and_writes_the_next_cursor(
         "workflow": "triage", "run": 1, "agent": "Writer", "model": "m-1", "turn_id": None, "event_id": "event-3",
         "at": "2026-03-02T01:00:00Z",
         "usage": {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30, "cost": "0.03"},
-        "cached_tokens": None, "duration_sec": None, "problem": None,
+        "cached_tokens": None, "reasoning_tokens": None, "duration_sec": None, "problem": None,
     }  # fmt: skip
     cursor = place.read_text().strip()
     assert first.err.endswith(f"Next export: --after {cursor}\n")

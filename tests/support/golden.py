@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 from tests.support.paths import GOLDEN
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _UPDATE = os.environ.get("CHATSTORE_UPDATE_GOLDEN") == "1"
 
 TABLE_AND_JSON = [
     each if each in (OutputFormat.TABLE, OutputFormat.JSON) else pytest.param(each, marks=pytest.mark.soak)
-    for each in OutputFormat
+    for each in ROW_FORMATS
 ]
 """The formats of commands whose rows are new. tests/cli/test_golden.py compares all formats in every run."""
 

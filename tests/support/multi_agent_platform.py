@@ -12,7 +12,8 @@ import pytest
 
 from chatstore_cli import AG2PersistenceManager, SessionRegistry
 from chatstore_cli.config.settings import TOMBSTONES, MongoSettings, Settings
-from chatstore_cli.core.usage.report import UsageGrouping, report_usage
+from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.mixed_transcript import TRANSCRIPT_LAYOUTS, TranscriptSource
 from chatstore_cli.domain.queries import SessionQuery

@@ -46,20 +46,25 @@ class NormalForm:
         start, end, stored_start, stored_end = self._changed[index]
         if position >= end:
             return stored_end + position - end
-        return stored_start + _length_before(self._stored[stored_start:stored_end], position - start)
+        length = _length_before(self._stored[stored_start:stored_end], position - start, is_end=is_end)
+        return stored_start + length
 
 
-def _length_before(stored: str, count: int) -> int:
+def _length_before(stored: str, count: int, *, is_end: bool) -> int:
     """How many characters of `stored` become the first `count` of its NFC.
 
-    Characters become one in groups: a letter with its accents, the parts of a Korean syllable.
+    Characters become one in groups: a letter with its accents, the parts of a Korean syllable. A position inside a group
+    that has changed is its beginning, or its end for the end of a part.
     """
     read = written = 0
     while written < count and read < len(stored):
         end = read + 1
         while end < len(stored) and _belongs_to(stored[read:end], stored[end]):
             end += 1
-        written += len(unicodedata.normalize("NFC", stored[read:end]))
+        length = len(unicodedata.normalize("NFC", stored[read:end]))
+        if written + length > count and (length == end - read or not is_end):
+            return read + (count - written if length == end - read else 0)
+        written += length
         read = end
     return read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,11 @@ class SessionView:
     expiry: Expiry | None
     notes: list[str]
     artifacts: SessionArtifacts = NO_ARTIFACTS
+
+    def changed(self, session: Callable[[Session], Session], message: Callable[[Message], Message]) -> SessionView:
+        """The view with its session and each message as the functions return them."""
+        first, last = ([message(each) for each in messages] for messages in (self.first_messages, self.last_messages))
+        return replace(self, session=session(self.session), first_messages=first, last_messages=last)
 
 
 def list_sessions(

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Context, Decimal
 
-from chatstore_cli.core.usage.recorder import UsageRecorder, row_id, shown_name, token_count, valid_cost
+from chatstore_cli.core.usage.recorder import UsageRecorder, row_id
+from chatstore_cli.core.usage.reported import shown_name, token_count, valid_cost
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound, OtherTenant
 from chatstore_cli.domain.times import Clock, read_instant
 from chatstore_cli.domain.usage_ledger import LEDGER_LAYOUTS, MOST_TOKENS, UsageLedger, UsageSnapshot
@@ -53,13 +54,18 @@ class SessionMetrics:
         duration_sec: float = 0.0,
         session_type: str = "workflow",
         turn_id: str | None = None,
+        model_name: str | None = None,
+        cached_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
     ) -> None:
         """Count the usage of one turn of a session, in the usage ledger and in the session's counters.
 
         With `turn_id` (1 to 500 bytes, unique within the session) a turn counts once, however often and from however many
         processes it is reported. Without it each call counts. `cost_usd` None is unknown; in a general chat so is a cost
         of 0 beside tokens. `event_ts` is the time of the turn (now by default; without a zone it is in UTC), `agent_name`
-        the agent that spoke. `session_type` is "workflow" or "general". With `app_id`, the session must belong to that
+        the agent that spoke. `model_name` is the model, from which `chatstore usage --cost calculate` finds the price.
+        `cached_tokens` are a part of the prompt's tokens and `reasoning_tokens` of the completion's, None if unknown:
+        Anthropic reports prompts without their cached tokens, so add these first. `session_type` is "workflow" or "general". With `app_id`, the session must belong to that
         tenant. Tenant and user of the session count, and `user_id` and `workflow_name` only for a session that has none.
 
         Raises BadValue for an invalid argument, NotFound for a missing session and a general chat of another tenant,
@@ -70,6 +76,8 @@ class SessionMetrics:
             raise BadValue(name="session_type", value=_shown(session_type), expected='"workflow" or "general"')
         chat_id = _checked_text("chat_id", chat_id, 1_000)
         counts = [_tokens("prompt_tokens", prompt_tokens), _tokens("completion_tokens", completion_tokens)]
+        cached = _part("cached_tokens", cached_tokens, "prompt_tokens", counts[0])
+        reasoning = _part("reasoning_tokens", reasoning_tokens, "completion_tokens", counts[1])
         cost = _cost(cost_usd)
         is_general = session_type == GENERAL
         if is_general and any(counts) and not cost:
@@ -91,14 +99,16 @@ class SessionMetrics:
             user_id=session.user_id or shown_name(user_id),
             workflow=None if is_general else session.workflow or shown_name(workflow_name),
             agent=shown_name(agent_name),
-            model=None,
+            model=shown_name(model_name),
             prompt_tokens=counts[0],
             completion_tokens=counts[1],
             total_tokens=sum(counts),
             at=at,
+            cached_tokens=cached,
             cost=cost,
             turn_id=turn,
             seconds=seconds,
+            reasoning_tokens=reasoning,
         )
         recorded = recorder.record_turn(snapshot)
         if recorded.without_session:
@@ -106,7 +116,7 @@ class SessionMetrics:
             raise _missing(chat_id)
         if recorded.already_stored:
             stored = ledger.row(row_id(snapshot, session_type))
-            if stored is not None and _content(stored) != _content(snapshot):
+            if stored is not None and _differ(stored, snapshot):
                 raise Conflict(
                     what=f"Turn {turn!r} of session {chat_id!r} is already stored with other usage.",
                     hint="Nothing was counted. A turn_id identifies one turn of its session: use another one.",
@@ -123,10 +133,26 @@ def _missing(chat_id: str) -> NotFound:
     return NotFound(kind_of_thing="session", name=chat_id, where="", hint="Its usage was not counted.")
 
 
-def _content(turn: UsageSnapshot) -> tuple[object, ...]:
-    """The values of a turn that a repeated report must have too. Its time may differ."""
-    cost = None if turn.cost is None else _AS_STORED.plus(turn.cost).normalize()
-    return (turn.agent, turn.prompt_tokens, turn.completion_tokens, cost)
+def _differ(stored: UsageSnapshot, turn: UsageSnapshot) -> bool:
+    """Whether a repeated report of a turn has other values. Its time may differ.
+
+    A report that lacks a model or a part of the tokens does not differ: older versions stored turns without them.
+    """
+    one, other = (
+        (each.agent, each.prompt_tokens, each.completion_tokens, _stored_cost(each.cost)) for each in (stored, turn)
+    )
+    return one != other or any(
+        None not in pair and pair[0] != pair[1]
+        for pair in (
+            (stored.model, turn.model),
+            (stored.cached_tokens, turn.cached_tokens),
+            (stored.reasoning_tokens, turn.reasoning_tokens),
+        )
+    )
+
+
+def _stored_cost(cost: Decimal | None) -> Decimal | None:
+    return None if cost is None else _AS_STORED.plus(cost).normalize()
 
 
 def _checked_text(name: str, value: object, most_bytes: int) -> str:
@@ -149,6 +175,18 @@ def _tokens(name: str, value: object) -> int:
     except ValueError as error:
         raise BadValue(name=name, value=_shown(value), expected=expected) from error
     if count is None or count > MOST_TOKENS // 2:  # the total of two must be valid, too
+        raise BadValue(name=name, value=_shown(value), expected=expected)
+    return count
+
+
+def _part(name: str, value: object, whole: str, most: int) -> int | None:
+    """A part of the tokens `whole`; None if it is unknown."""
+    try:
+        count = token_count(value)
+    except ValueError:
+        count = most + 1
+    if count is not None and count > most:
+        expected = f"None or a whole number of tokens, at most the {whole} ({most:,})"
         raise BadValue(name=name, value=_shown(value), expected=expected)
     return count
 

@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from itertools import count
 from typing import Any
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.domain.content import json_safe
+from chatstore_cli.core.usage.reported import reason_not_countable
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import (
     LEDGER_LAYOUTS,
-    MOST_TOKENS,
     ClientRows,
     UsageGrowth,
     UsageLedger,
@@ -34,7 +31,6 @@ from chatstore_cli.domain.usage_ledger import (
 
 _MOST_WARNINGS = 1_000
 _MOST_CHATS = 10_000
-_LONGEST_NAME = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,60 +181,21 @@ def carry_over_counters(ledger: UsageLedger, chat_id: str, *, not_after: datetim
     return key
 
 
-def snapshots_of(
-    usages: Sequence[Mapping[str, Any]],
-    *,
-    event_id: str | None,
-    chat_id: str,
-    run: int,
-    tenant_id: str | None,
-    user_id: str | None,
-    workflow: str | None,
-    agent: str | None,
-    at: datetime,
-) -> tuple[list[UsageSnapshot], list[str]]:
-    """The usages of an event as snapshots, and a sentence for each problem.
-
-    A usage with an invalid token count (negative, above MOST_TOKENS, NaN, text) is left out as a whole: its other numbers
-    would make a wrong sum. A missing count is 0, a missing total the sum of both. An invalid cost is unknown.
-    """
-    snapshots, problems = [], []
-    for usage in usages:
-        model = shown_name(usage.get("model"))
-        subject = f"Usage of session {chat_id!r}, model {model!r}"
-        try:
-            prompt, completion, total = (
-                token_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
-            )
-        except ValueError as error:
-            problems.append(f"{subject} is not counted: {error}.")
-            continue
-        cached = cost = None
-        try:
-            cached = token_count(usage.get("cached_tokens"))
-        except ValueError as error:
-            problems.append(f"{subject}: cached tokens are left out: {error}.")
-        try:
-            cost = valid_cost(usage.get("cost"))
-        except ValueError as error:
-            problems.append(f"{subject}: the cost is unknown: {error}.")
-        summed = (prompt or 0) + (completion or 0)
-        counts = (prompt or 0, completion or 0, summed if total is None else total)
-        snapshots.append(
-            UsageSnapshot(event_id, chat_id, run, tenant_id, user_id, workflow, agent, model, *counts, at, cached, cost)
-        )
-    return snapshots, problems
-
-
 def _highest(one: UsageSnapshot, other: UsageSnapshot) -> UsageSnapshot:
     """Two rows of the same event and model as one, with the higher numbers of both: reports are cumulative."""
     costs = [cost for cost in (one.cost, other.cost) if cost is not None]
+    details = [
+        [count for count in counts if count is not None]
+        for counts in ((one.cached_tokens, other.cached_tokens), (one.reasoning_tokens, other.reasoning_tokens))
+    ]
     return replace(
         one,
         prompt_tokens=max(one.prompt_tokens, other.prompt_tokens),
         completion_tokens=max(one.completion_tokens, other.completion_tokens),
         total_tokens=max(one.total_tokens, other.total_tokens),
         cost=max(costs, default=None),
+        cached_tokens=max(details[0], default=None),
+        reasoning_tokens=max(details[1], default=None),
     )
 
 
@@ -274,45 +231,3 @@ def _named(layout: str) -> list[str]:
 
 def _digest(identity: list[Any]) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
-
-
-def reason_not_countable(snapshot: UsageSnapshot) -> str | None:
-    """Why a snapshot cannot be counted, None if it can."""
-    counts = (snapshot.prompt_tokens, snapshot.completion_tokens, snapshot.total_tokens)
-    try:
-        if any(token_count(count) is None for count in counts):
-            return "a token count is missing"
-        token_count(snapshot.cached_tokens)
-        valid_cost(snapshot.cost)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def token_count(value: Any) -> int | None:
-    """A valid number of tokens; None for None. Raises ValueError: negative, above MOST_TOKENS, NaN, text."""
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        value = int(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS):
-        return value
-    raise ValueError(f"a token count is not a number from 0 to {MOST_TOKENS:,}")
-
-
-def valid_cost(value: Any) -> Decimal | None:
-    """A valid cost; None for None. Raises ValueError: negative, above MOST_TOKENS, NaN, text."""
-    try:
-        if value is None:
-            return None
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            # The 15 digits that a double has: agents' clients add doubles up, and 0.1 + 0.2 should cost 0.3.
-            cost = Decimal(f"{value:.15g}") if isinstance(value, float) else Decimal(value)
-            if cost.is_finite() and 0 <= cost <= MOST_TOKENS:
-                return cost
-    except InvalidOperation:
-        pass
-    raise ValueError(f"a cost is not a number from 0 to {MOST_TOKENS:,}")
-
-
-def shown_name(value: object) -> str | None:
-    """The name of an agent or a model as it is stored: None if it is not a text, or empty."""
-    return str(json_safe(value))[:_LONGEST_NAME] if isinstance(value, str) and value else None

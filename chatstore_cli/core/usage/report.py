@@ -3,132 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from decimal import Context, Decimal
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 from itertools import islice
 
 from chatstore_cli.core.readers import InvalidNumbers, remarks_of, split_by_answer
+from chatstore_cli.core.usage.cost_sum import CostSum
+from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder, in_order, row_keys, session_key
+from chatstore_cli.core.usage.pricing import Pricing
+from chatstore_cli.core.usage.running_sum import GroupKey, RunningSum
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
-from chatstore_cli.domain.usage import KnownUsage, UsageRow
+from chatstore_cli.domain.usage import UsageRow
 from chatstore_cli.domain.usage_ledger import LEDGER_LAYOUTS, MOST_TOKENS, TIME_KEYS, LedgerQuery, UsageSums
-
-_EXACT = Context(prec=200)
-"""No sum of costs is rounded: the default precision of 28 digits would round without notice."""
 
 _SESSIONS_PER_LOOKUP = 1_000
 
 
-class UsageGrouping(StrEnum):
-    """The keys that usage can be grouped by."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    TENANT = "tenant"
-    USER = "user"
-    WORKFLOW = "workflow"
-    AGENT = "agent"
-    MODEL = "model"
-    SESSION = "session"
-    STATUS = "status"
-
-
-class UsageOrder(StrEnum):
-    """The orders of groups: names ascending, numbers descending."""
-
-    NAME = "name"
-    TOKENS = "tokens"
-    PROMPT = "prompt"
-    COMPLETION = "completion"
-    COST = "cost"
-    SESSIONS = "sessions"
-
-
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """Rows in order, totals of all groups, and notes about them. `left_out` is the number of groups below the top ones."""
+    """Rows in order, totals of all groups, and notes about them. `left_out` are the groups below the top ones."""
 
     rows: list[UsageRow]
     totals: UsageRow
     notes: list[str]
-    left_out: int = 0
+    left_out: list[UsageRow] = field(default_factory=list)
     ledger_used: bool = False
-
-
-_Key = tuple[str | None, ...]
-
-
-class _RunningSum:
-    """The sum of a group. `names` are the sessions of the ledger, if they are known one by one."""
-
-    __slots__ = (
-        "completion",
-        "cost",
-        "counters",
-        "has_tokens",
-        "names",
-        "prompt",
-        "sessions",
-        "total",
-        "unknown",
-        "unknown_names",
-    )
-
-    def __init__(self) -> None:
-        self.sessions = self.prompt = self.completion = self.total = self.unknown = self.counters = 0
-        self.cost: Decimal | None = None
-        self.has_tokens = False
-        self.names: set[_Key] = set()
-        self.unknown_names: set[_Key] = set()
-
-    def add_session(self, usage: KnownUsage | None) -> None:
-        """Add a session with its stored totals; None if its layout has none."""
-        self.sessions += 1
-        self.counters += 1
-        if usage is None:
-            return
-        if usage.has_tokens:
-            self.add(*usage.known)
-        elif usage.cost is not None:
-            self.add_cost(usage.cost)
-        # Of tokens that are known to be 0 no cost is missing.
-        if usage.cost is None and (not usage.has_tokens or any(usage[:3])):
-            self.unknown += 1
-
-    def add(self, prompt: int, completion: int, total: int, cost: Decimal | None) -> None:
-        """Add tokens and cost. An unknown cost adds nothing."""
-        self.has_tokens = True
-        self.prompt += prompt
-        self.completion += completion
-        self.total += total
-        if cost is not None:
-            self.add_cost(cost)
-
-    def add_cost(self, cost: Decimal) -> None:
-        """Add a known cost."""
-        self.cost = cost if self.cost is None else _EXACT.add(self.cost, cost)
-
-    @property
-    def all_sessions(self) -> int:
-        """The number of sessions, from both sources."""
-        return self.sessions + len(self.names)
-
-    def row(self, group: dict[str, str | None]) -> UsageRow:
-        """The sum as a row of a report."""
-        usage = KnownUsage(self.prompt, self.completion, self.total, self.cost)
-        if self.all_sessions and not self.has_tokens:
-            usage = KnownUsage(cost=self.cost)
-        unknown = self.unknown + len(self.unknown_names)
-        return UsageRow(group, self.all_sessions, usage, unknown, self.counters)
-
-
-_ID_NAMES = {UsageGrouping.TENANT: "tenant_id", UsageGrouping.USER: "user_id", UsageGrouping.SESSION: "session_id"}
-"""The row keys of groupings by an id. Any other grouping is its own row key. Rows of sessions have `layout` too."""
 
 
 def report_usage(
@@ -140,32 +42,36 @@ def report_usage(
     zone: tzinfo = UTC,
     order: UsageOrder | None = None,
     top: int | None = None,
+    pricing: Pricing | None = None,
 ) -> UsageReport:
     """Usage by one or several keys: from the ledger, and from the stored totals of sessions without ledger entries.
 
     No session counts from both. Ledger rows count at the time they were reported, other sessions at their last update,
     both in `zone`. Without an `order`, days, weeks and months come in ascending order and other groups by tokens in
     descending order. `top` keeps the first groups of the order, and without an order those with the most tokens. Tokens
-    without a stored cost have an unknown cost, not a cost of 0.
+    without a stored cost have an unknown cost, not a cost of 0. With `pricing`, costs are calculated.
     """
     answering, notes = split_by_answer(readers, query)
     groupings = [by] if isinstance(by, UsageGrouping) else list(dict.fromkeys(by))
-    names = [_ID_NAMES.get(grouping, grouping.value) for grouping in groupings] + (
-        ["layout"] if UsageGrouping.SESSION in groupings else []
-    )
-    sums: defaultdict[_Key, _RunningSum] = defaultdict(_RunningSum)
-    totals = _RunningSum()
+    names = row_keys(groupings)
+    sums: defaultdict[GroupKey, RunningSum] = defaultdict(lambda: _running_sum(pricing))
+    totals = _running_sum(pricing)
     with_ledger = [reader for reader in answering if reader.layout in LEDGER_LAYOUTS]
     used = ledger if ledger is not None and with_ledger and ledger.is_used() else None
     invalid = InvalidNumbers()
     for reader in answering:
         for session in _without_ledger(reader, query, used if reader in with_ledger else None):
             invalid.note(session)
-            key = tuple(_FACTS[name](session, zone) for name in names)
-            sums[key].add_session(session.usage)
+            own = sums[session_key(session, names, zone)]
+            own.add_session(session.usage)
             totals.add_session(session.usage)
+            if pricing is not None:
+                pricing.add_session(session.usage, (own, totals))
     if used is not None:
-        _add_ledger(used, with_ledger, query, zone, names, sums, totals)
+        ledger_part = _LedgerPart(with_ledger, query, zone, names)
+        ledger_part.add_to(used, sums, totals)
+        if pricing is not None:
+            ledger_part.add_prices(used, pricing, sums, totals)
         if uncountable := used.uncountable():
             rows = "1 row" if uncountable == 1 else f"{uncountable:,} rows"
             notes.append(
@@ -177,12 +83,23 @@ def report_usage(
             notes.append(
                 f"{rows} of the usage ledger: the cost is not a number from 0 to {MOST_TOKENS:,} and is unknown."
             )
-    keys = _sorted(sums, names, order, top)
-    report_rows = [sums[key].row(dict(zip(names, key, strict=True))) for key in keys]
+    keys = in_order(sums, names, order, top)
+    report_rows, left_out = (
+        [sums[key].row(dict(zip(names, key, strict=True))) for key in each]
+        for each in (keys, [] if len(keys) == len(sums) else sorted(sums.keys() - set(keys), key=str))
+    )
     total_row = totals.row(dict.fromkeys(names))
     is_in_time = query.since is not None or query.until is not None or not set(TIME_KEYS).isdisjoint(names)
     notes = [*source_notes(total_row, zone, is_in_time=is_in_time), *notes, *remarks_of(answering), *invalid.notes()]
-    return UsageReport(report_rows, total_row, notes, len(sums) - len(keys), used is not None)
+    if pricing is not None:
+        notes += pricing.notes()
+    return UsageReport(report_rows, total_row, notes, left_out, used is not None)
+
+
+def _running_sum(pricing: Pricing | None) -> RunningSum:
+    running = RunningSum()
+    running.priced = None if pricing is None else CostSum()
+    return running
 
 
 def source_notes(totals: UsageRow, zone: tzinfo, *, is_in_time: bool) -> list[str]:
@@ -214,122 +131,67 @@ def _without_ledger(reader: SessionReader, query: SessionQuery, ledger: UsageSum
         yield from (session for session in batch if session.session_id not in in_ledger)
 
 
-def _add_ledger(
-    ledger: UsageSums,
-    readers: Sequence[SessionReader],
-    query: SessionQuery,
-    zone: tzinfo,
-    names: Sequence[str],
-    sums: defaultdict[_Key, _RunningSum],
-    totals: _RunningSum,
-) -> None:
-    """Add the groups of the ledger. It has no status, so a report with statuses reads them from the sessions."""
-    statuses: dict[_Key, SessionStatus] | None = None
-    keys = [name for name in names if name != "status"]
-    if query.status is not None or "status" in names:
-        statuses = {
-            (session.layout, session.session_id): session.status
-            for reader in readers
-            for session in reader.all_facts(SessionQuery(status=query.status))
-        }
-        keys = list(dict.fromkeys([*keys, "session_id", "layout"]))
-    layout = None if len(readers) == len(LEDGER_LAYOUTS) else readers[0].layout
-    ledger_query = LedgerQuery(
-        tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until, layout
-    )
-    for group in ledger.groups(ledger_query):
-        facts = dict(zip(keys, group.group, strict=True))
+class _LedgerPart:
+    """The part of a report that comes from the ledger.
+
+    The ledger has no status, so a report with statuses reads them from the sessions, and asks for each session.
+    """
+
+    def __init__(
+        self, readers: Sequence[SessionReader], query: SessionQuery, zone: tzinfo, names: Sequence[str]
+    ) -> None:
+        self._names = names
+        self._status = query.status
+        self._statuses: dict[GroupKey, SessionStatus] | None = None
+        keys = [name for name in names if name != "status"]
+        if query.status is not None or "status" in names:
+            self._statuses = {
+                (session.layout, session.session_id): session.status
+                for reader in readers
+                for session in reader.all_facts(SessionQuery(status=query.status))
+            }
+            keys = list(dict.fromkeys([*keys, "session_id", "layout"]))
+        layout = None if len(readers) == len(LEDGER_LAYOUTS) else readers[0].layout
+        self._query = LedgerQuery(
+            tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until, layout
+        )
+
+    def add_to(self, ledger: UsageSums, sums: defaultdict[GroupKey, RunningSum], totals: RunningSum) -> None:
+        """Add the groups of the ledger."""
+        for group in ledger.groups(self._query):
+            key, session = self._place(group.group)
+            if key is None:
+                continue
+            own = sums[key]
+            for running, sessions, unknown in (
+                (own, group.sessions, group.unknown),
+                (totals, group.first_sessions, group.first_unknown),
+            ):
+                running.add(*group.usage, group.details)
+                if session is not None:
+                    running.names.add(session)
+                    running.unknown_names |= {session} if unknown else set()
+                else:
+                    running.sessions += sessions
+                    running.unknown += unknown
+
+    def add_prices(
+        self, ledger: UsageSums, pricing: Pricing, sums: defaultdict[GroupKey, RunningSum], totals: RunningSum
+    ) -> None:
+        """Add the costs of the same groups."""
+        for part in ledger.to_price(self._query):
+            key, _ = self._place(part.group)
+            if key is not None:
+                pricing.add(part, (sums[key], totals))
+
+    def _place(self, group: GroupKey) -> tuple[GroupKey | None, GroupKey | None]:
+        """The key of the row that a group belongs to, None if to none, and its session if the report has statuses."""
+        if self._statuses is None:
+            return group, None
+        facts = dict(zip(self._query.keys, group, strict=True))
         session = (facts.get("layout"), facts.get("session_id"))
-        status = statuses.get(session) if statuses is not None else None
-        if query.status is not None and status is None:
-            continue
+        status = self._statuses.get(session)
+        if self._status is not None and status is None:
+            return None, None
         facts["status"] = None if status is None else status.value
-        own = sums[tuple(facts[name] for name in names)]
-        for running, sessions, unknown in (
-            (own, group.sessions, group.unknown),
-            (totals, group.first_sessions, group.first_unknown),
-        ):
-            running.add(*group.usage)
-            if statuses is not None:
-                running.names.add(session)
-                running.unknown_names |= {session} if unknown else set()
-            else:
-                running.sessions += sessions
-                running.unknown += unknown
-
-
-# --- the facts of a session ------------------------------------------------------------------------------------------
-
-
-def _day(session: Session, zone: tzinfo) -> str | None:
-    return None if session.updated_at is None else _local(session.updated_at, zone).date().isoformat()
-
-
-def _week(session: Session, zone: tzinfo) -> str | None:
-    if session.updated_at is None:
-        return None
-    year, week, _ = _local(session.updated_at, zone).isocalendar()
-    return f"{year:04}-W{week:02}"
-
-
-def _month(session: Session, zone: tzinfo) -> str | None:
-    day = _day(session, zone)
-    return None if day is None else day[:7]
-
-
-def _local(instant: datetime, zone: tzinfo) -> datetime:
-    if zone is UTC:
-        return instant
-    try:
-        return instant.astimezone(zone)
-    except OverflowError:  # on the first or the last day that a date can have
-        return instant
-
-
-_FACTS: dict[str, Callable[[Session, tzinfo], str | None]] = {
-    "day": _day,
-    "week": _week,
-    "month": _month,
-    "tenant_id": lambda session, _: session.tenant_id,
-    "user_id": lambda session, _: session.user_id,
-    "workflow": lambda session, _: session.workflow,
-    "agent": lambda *_: None,
-    "model": lambda *_: None,
-    "session_id": lambda session, _: session.session_id,
-    "layout": lambda session, _: session.layout,
-    "status": lambda session, _: session.status.value,
-}
-
-
-# --- order -----------------------------------------------------------------------------------------------------------
-
-
-def _sorted(
-    sums: dict[_Key, _RunningSum], names: Sequence[str], order: UsageOrder | None, top: int | None
-) -> list[_Key]:
-    times = [index for index, name in enumerate(names) if name in TIME_KEYS]
-
-    def by_name(key: _Key) -> tuple[tuple[bool, str], ...]:
-        return tuple((part is None, part or "") for part in key)
-
-    def by_tokens(key: _Key) -> tuple[object, ...]:
-        return (-sums[key].total, -sums[key].all_sessions, tuple(part or "" for part in key))
-
-    def by_time(key: _Key) -> tuple[object, ...]:
-        return (*((key[index] is None, key[index] or "") for index in times), by_tokens(key))
-
-    numbers: dict[UsageOrder, Callable[[_RunningSum], Decimal | int]] = {
-        UsageOrder.TOKENS: lambda group: group.total,
-        UsageOrder.PROMPT: lambda group: group.prompt,
-        UsageOrder.COMPLETION: lambda group: group.completion,
-        UsageOrder.COST: lambda group: Decimal(-1) if group.cost is None else group.cost,
-        UsageOrder.SESSIONS: lambda group: group.all_sessions,
-    }
-    usual = by_time if times else by_tokens
-    if order is None:
-        chosen = sorted(sums, key=by_tokens)[:top] if top is not None else list(sums)
-        return sorted(chosen, key=usual)
-    if order is UsageOrder.NAME:
-        return sorted(sums, key=by_name)[:top]
-    number = numbers[order]
-    return sorted(sums, key=lambda key: (-number(sums[key]), usual(key)))[:top]
+        return tuple(facts[name] for name in self._names), session

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from chatstore_cli.core.usage.recorder import shown_name, token_count, valid_cost
+from chatstore_cli.core.usage.reported import shown_name, token_count, valid_cost
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.usage import Usage
 

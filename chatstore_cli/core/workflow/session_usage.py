@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.core.usage.recorder import RecordedUsage, UsageRecorder, snapshots_of
+from chatstore_cli.core.usage.recorder import RecordedUsage, UsageRecorder
+from chatstore_cli.core.usage.reported import snapshots_of
 from chatstore_cli.core.workflow.agent_clients import ALL_CLIENTS, AgentClients, Amounts, Watched, agents_in
 from chatstore_cli.core.workflow.open_chats import KnownChats
 from chatstore_cli.domain.errors import ChatstoreError

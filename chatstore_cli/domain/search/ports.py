@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,3 +28,11 @@ class MessageSearcher(Protocol):
         What was not searched, and why, is in the remarks of the searcher or of its reader
         (domain/session_reader.py: ReaderWithRemarks).
         """
+
+
+@runtime_checkable
+class ReaderWithSearcher(Protocol):
+    """A reader of a layout that has a searcher of its own."""
+
+    def message_searcher(self) -> MessageSearcher:
+        """The searcher."""

@@ -43,14 +43,14 @@ def _converted(message: Message, repairs: Repairs) -> Iterator[Message]:
     calls = [_without_signature(call, repairs) for call in message.tool_calls or ()]
     kept: list[Any] = []
     results: list[Message] = []
-    parts = _parts(message.content)
+    parts = parts_of(message.content)
     for part in parts or ():
-        if (call := _call_of(part)) is not None:
+        if (call := call_of(part)) is not None:
             calls.append(_without_signature(call, repairs))
-        elif (result := _result_of(part)) is not None:
+        elif (result := result_of(part)) is not None:
             call_id, content = result
             results.append(message._replace(role="tool", name=None, content=content, tool_call_id=call_id, metadata={}))
-        elif _is_thinking(part):
+        elif is_thinking(part):
             repairs.count(Repair.THINKING_LEFT_OUT)
         else:
             kept.append(_without_signature(part, repairs))
@@ -61,18 +61,18 @@ def _converted(message: Message, repairs: Repairs) -> Iterator[Message]:
     yield message._replace(role=role, content=content, tool_calls=calls or None)
 
 
-def _parts(content: Any) -> list[Any] | None:
+def parts_of(content: Any) -> list[Any] | None:
     """The parts of a content that has parts: a list, one part, or Gemini's `{"role": ..., "parts": [...]}`."""
     if isinstance(content, Mapping):
         inner = content.get("parts")
         if isinstance(inner, list):
             return inner
-        is_part = _call_of(content) is not None or _result_of(content) is not None or _is_thinking(content)
+        is_part = call_of(content) is not None or result_of(content) is not None or is_thinking(content)
         return [content] if is_part else None
     return content if isinstance(content, list) else None
 
 
-def _call_of(part: Any) -> dict[str, Any] | None:
+def call_of(part: Any) -> dict[str, Any] | None:
     """The tool call of a content part, in OpenAI's form; None for any other part."""
     if not isinstance(part, Mapping):
         return None
@@ -92,7 +92,7 @@ def _call_of(part: Any) -> dict[str, Any] | None:
     return call | {key: part[key] for key in _SIGNATURES if key in part}
 
 
-def _result_of(part: Any) -> tuple[str | None, Any] | None:
+def result_of(part: Any) -> tuple[str | None, Any] | None:
     """The id of the call and the content of a tool result; None for any other part."""
     if not isinstance(part, Mapping):
         return None
@@ -111,7 +111,7 @@ def _result_of(part: Any) -> tuple[str | None, Any] | None:
     return call_id, content
 
 
-def _is_thinking(part: Any) -> bool:
+def is_thinking(part: Any) -> bool:
     return isinstance(part, Mapping) and (
         _type_of(part) in _THINKING_TYPES or part.get("thought") is True or "reasoningContent" in part
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeVar
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.general.ids import highest_number
@@ -23,7 +24,10 @@ from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_s
 from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
+from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
+
+Chat = TypeVar("Chat")
 
 
 class GeneralLayout(DocumentLayout):
@@ -52,6 +56,18 @@ class GeneralLayout(DocumentLayout):
         """At most `limit` chats in descending order of SessionKey, strictly below `after`."""
         return self._readable(super().newest_first(query, after, limit))
 
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """The same chats with the `_id` of their documents."""
+        return self._readable(super().located(query, after, limit))
+
+    def located_session(self, session_id: str) -> LocatedSession | None:
+        """One chat with the `_id` of its document; None if it does not exist."""
+        try:
+            return super().located_session(session_id)
+        except NotAllowed as error:
+            self._note_missing_right(error)
+            return None
+
     def find(self, session_id: str) -> Session | None:
         """The facts of the chat with that id; None if it does not exist."""
         try:
@@ -64,7 +80,7 @@ class GeneralLayout(DocumentLayout):
         """Every chat that matches."""
         return self._readable(super().all_facts(query))
 
-    def _readable(self, chats: Iterator[Session]) -> Iterator[Session]:
+    def _readable(self, chats: Iterator[Chat]) -> Iterator[Chat]:
         """The chats; none if the user may not read them."""
         try:
             yield from chats

@@ -38,6 +38,7 @@ from chatstore_cli.mongo.tombstones import count_parts
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
+    from chatstore_cli.mongo.messages.search import FlatMessageSearcher
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
@@ -214,6 +215,12 @@ class MessagesLayout:
                 if query.matches(facts) and (REPLACED not in session or self._own.among([session])):
                     yield facts
             self._count_unaddressable()
+
+    def message_searcher(self) -> FlatMessageSearcher:
+        """The searcher of these messages."""
+        from chatstore_cli.mongo.messages.search import FlatMessageSearcher
+
+        return FlatMessageSearcher(self, self._connection, self._settings)
 
     def session_changes(self) -> FlatChanges:
         """How sessions change."""

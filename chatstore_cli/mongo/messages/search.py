@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.search.indexes import TextPlan
@@ -21,7 +21,6 @@ from chatstore_cli.domain.search.models import Candidate, SearchQuery, SearchSte
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import addressable_id
-from chatstore_cli.mongo.messages.layout import MessagesLayout
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.rows import to_message
@@ -30,6 +29,9 @@ from chatstore_cli.mongo.messages.stored_times import EARLIEST, LATEST, LONGEST_
 from chatstore_cli.mongo.search.read_ahead import read_ahead
 from chatstore_cli.mongo.search.steps import BATCH, batches, in_steps, merged
 from chatstore_cli.mongo.search.text_index import Found, TextIndex
+
+if TYPE_CHECKING:
+    from chatstore_cli.mongo.messages.layout import MessagesLayout
 
 _NOT_TEXT = [
     "double", "object", "array", "binData", "objectId", "bool", "date", "null", "regex", "javascript", "symbol",

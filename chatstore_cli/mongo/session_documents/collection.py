@@ -6,7 +6,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.session_documents.documents import to_session
+from chatstore_cli.mongo.session_documents.documents import to_light_session, to_session
 from chatstore_cli.mongo.session_documents.segment_reader import SegmentReader
 from chatstore_cli.mongo.session_documents.shape import DocumentShape
 
@@ -54,3 +54,11 @@ class SessionCollection:
             return self.sessions.find_one(match)
         facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
         return next(iter(self.sessions.aggregate(facts)), None)
+
+
+class LightCollection(SessionCollection):
+    """The same collection for a search, which needs few facts of each of very many sessions."""
+
+    def to_session(self, row: Document) -> Session:
+        """The ids and the last update of a session."""
+        return to_light_session(self.shape, row)

@@ -70,13 +70,24 @@ def to_session(shape: DocumentShape, document: Document) -> Session:
         workflow=workflow,
         status=status,
         created_at=stored_instant(document.get("created_at")),
-        updated_at=next(filter(None, (_newest(document.get(field)) for field in shape.updated_fields)), None),
+        updated_at=_updated_at(shape, document),
         message_count=in_document + max(0, moved),
         paused=paused,
         usage=usage,
         reason=_text(document.get(reason_field)),
         invalid_numbers=tuple(invalid),
         is_general=shape.is_general_chat(document),
+    )
+
+
+def to_light_session(shape: DocumentShape, document: Document) -> Session:
+    """The facts of a session that a search needs: its ids and the last update."""
+    return Session(
+        session_id=session_id_of(document),
+        layout=shape.layout,
+        tenant_id=_first_id(document, TENANT_FIELDS),
+        user_id=_id(document.get("user_id")),
+        updated_at=_updated_at(shape, document),
     )
 
 
@@ -115,6 +126,10 @@ def _status(document: Document, workflow: str | None) -> SessionStatus:
 
 def _status_of(value: Any) -> SessionStatus | None:
     return STATUSES.get(str(value) if isinstance(value, str) else whole_number(value))
+
+
+def _updated_at(shape: DocumentShape, document: Document) -> datetime | None:
+    return next(filter(None, (_newest(document.get(field)) for field in shape.updated_fields)), None)
 
 
 def _newest(value: Any) -> datetime | None:

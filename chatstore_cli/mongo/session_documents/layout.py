@@ -22,13 +22,20 @@ from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.ledger_layouts import usage_parts
-from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.collection import LightCollection, SessionCollection
 from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
-from chatstore_cli.mongo.session_documents.listing import NewestSessions, branches, can_match, listed_facts
+from chatstore_cli.mongo.session_documents.listing import (
+    LocatedSession,
+    NewestSessions,
+    branches,
+    can_match,
+    listed_facts,
+)
 from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, DocumentShape
 from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.search.ports import MessageSearcher
     from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
 
 
@@ -42,6 +49,7 @@ class DocumentLayout(ABC):
         self._connection = connection
         self._settings = settings
         self._collection = collection = SessionCollection(self.shape, connection, settings)
+        self._light = LightCollection(self.shape, connection, settings)
         self._name, self._sessions, self._segments = collection.name, collection.sessions, collection.segments
         self._in_memory = connection.in_memory
         self._reader = collection.reader
@@ -77,6 +85,24 @@ class DocumentLayout(ABC):
         if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
             return
         yield from NewestSessions(self._collection, self._addressable).page(query, after, limit)
+
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """The same sessions with the `_id` of their documents. Messages in segments are not counted."""
+        if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
+            return
+        yield from NewestSessions(self._light, self._addressable).located(query, after, limit)
+
+    def located_session(self, session_id: str) -> LocatedSession | None:
+        """One session with the `_id` of its document; None if it does not exist."""
+        row = None if self.is_absent() else self._collection.locate(session_id, self._facts)
+        return None if row is None else LocatedSession(self._light.to_session(row), (row["_id"],))
+
+    def message_searcher(self) -> MessageSearcher:
+        """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
+        from chatstore_cli.core.search.scanning import ScanningSearcher
+        from chatstore_cli.mongo.session_documents.search import DocumentSearcher
+
+        return ScanningSearcher(self) if self._in_memory else DocumentSearcher(self, self._collection)
 
     def find(self, session_id: str) -> Session | None:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""

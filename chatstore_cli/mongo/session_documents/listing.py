@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import groupby, islice, product
+from typing import Any, NamedTuple
 
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
@@ -26,6 +27,18 @@ def listed_facts(collection: SessionCollection) -> Document:
     """The projection of what a list shows."""
     fields = dict.fromkeys(collection.shape.fact_fields, 1)
     return {**fields, "message_count": MESSAGE_COUNT, LAST_SEGMENT: 1, MOVED_MESSAGES: 1}
+
+
+class LocatedSession(NamedTuple):
+    """A session and the `_id` of its document; of several documents if an unhealthy database has them."""
+
+    session: Session
+    document_ids: tuple[Any, ...]
+
+    @property
+    def keys(self) -> list[str]:
+        """The ids as texts for a dictionary, because an id may be unhashable."""
+        return list(map(repr, self.document_ids))
 
 
 class NewestSessions:
@@ -46,6 +59,15 @@ class NewestSessions:
             page = _Page(self._collection, query, after, limit, self._is_addressable)
             merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
             yield from self._collection.reader.with_moved_messages(list(islice(merged, limit)), page.heads)
+
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """The same page with the documents of the sessions, for a LightCollection."""
+        self._facts = dict.fromkeys(self._collection.shape.light_fields, 1)
+        with driver_errors(f"listing the sessions of {self._collection.name}"):
+            page = _Page(self._collection, query, after, limit, self._is_addressable)
+            merged = heapq.merge(*self._streams(page), key=SessionKey.of, reverse=True)
+            for session in list(islice(merged, limit)):
+                yield LocatedSession(session, tuple(page.document_ids.get(session.session_id, ())))
 
     def _streams(self, page: _Page) -> Iterator[Iterator[Session]]:
         """Streams in descending order; every session that the page may show is in exactly one of them."""
@@ -120,10 +142,14 @@ class _Page:
         self.lower = max(EARLIEST, query.since or EARLIEST)
         self.upper = min(LATEST, query.until or LATEST, after.instant if after is not None else LATEST)
         self.heads: dict[str, Document] = {}
+        self.document_ids: dict[str, list[Any]] = {}
 
     def session(self, row: Document) -> Session:
         """The session of a row; if its head names the segments that count, `heads` gets it."""
         session = self._collection.to_session(row)
+        ids = self.document_ids.setdefault(session.session_id, [])
+        if row["_id"] not in ids:
+            ids.append(row["_id"])
         if self._fits(session) and not self._is_addressable(session, row):
             self._left_out.add(SessionKey.of(session))
         if names_segments(row):

@@ -53,6 +53,11 @@ class DocumentShape:
         return self.is_general or document.get(SESSION_TYPE) == "general"
 
     @property
+    def light_fields(self) -> tuple[str, ...]:
+        """The fields that `to_light_session` reads."""
+        return ("_id", "chat_id", *TENANT_FIELDS, "user_id", *self.updated_fields)
+
+    @property
     def fact_fields(self) -> tuple[str, ...]:
         """The fields that `to_session` reads besides `messages`, which a `message_count` can replace."""
         return (

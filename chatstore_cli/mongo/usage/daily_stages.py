@@ -9,14 +9,15 @@ from chatstore_cli.domain.usage_ledger import LEDGER_KEYS, TIME_KEYS, LedgerQuer
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.ledger_layouts import DAILY_ID, DAILY_SESSION, daily_sums_within, layout_at
 from chatstore_cli.mongo.session_documents.counter_places import COUNTS
+from chatstore_cli.mongo.usage.priced_stages import PRICED_DAY, priced_groups
 from chatstore_cli.mongo.usage.rows import IS_COUNTABLE
 from chatstore_cli.mongo.usage.stages import (
     CLIENT_FIELDS,
-    NUMBERS,
     facts_of,
     groups,
     increases,
-    known_sum,
+    known_sums,
+    numbers,
     session_counts,
     sums,
     truncated,
@@ -31,24 +32,27 @@ def rows_of(chats: Sequence[Any]) -> Document:
     return {"$and": [{"chat_id": {"$in": list(chats)}}, {"chat_id": MAY_BE_AN_ID}]}
 
 
-def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
+def daily_documents(chats: Sequence[Any], rows: str, *, details: bool = False) -> list[Document]:
     """Stages on the ledger, the collection `rows`, that make one document of daily sums per session.
 
     Rows are counted before they are added up: a document includes at least as many rows as it counts. The turns of a
-    day are added up, so that a document does not grow with each of them.
+    day are added up, so that a document does not grow with each of them: those with a known cost, and the others.
     """
     keys = ("day", *(key for key in LEDGER_KEYS if key not in (*TIME_KEYS, "session_id", "layout")))
+    query = LedgerQuery(keys, details=details)
+    names = numbers(query)
+    unknown = {"cached_unknown": {"$max": "$cached_unknown"}} if details else {}
     own = {"$match": rows_of(chats)}
     session = {"chat_id": "$chat_id", "layout": "$layout"}
-    client = {name: f"${name}" for name in ("run", "turns", *keys[1:])}
+    client = {name: f"${name}" for name in ("run", "turns", *keys[1:], "cost_unknown")}
     of_client = {name: f"$_id.{name}" for name in client}
     counted = {"ledger_rows": {"$sum": 1}, "uncountable": {"$sum": {"$cond": [IS_COUNTABLE, 0, 1]}}}
-    with_numbers = {**of_client, **{name: f"${name}" for name in (*COUNTS, "cost_unknown")}, "cost": known_sum()}
+    with_numbers = {**of_client, **{name: f"${name}" for name in (*names, "cost_unknown", *unknown)}}
     of_day = {name: f"$_id.{name}" for name in (*session, "day")}
-    by_day = {"_id": of_day, **sums(), "clients": {"$push": with_numbers}}
+    by_day = {"_id": of_day, **sums(names=names), "clients": {"$push": with_numbers}}
     day = {name: f"${name}" for name in (*COUNTS, "cost_unknown", "clients")} | {
         "day": "$_id.day",
-        "cost": known_sum(),
+        **known_sums(names),
     }
     return [
         own,
@@ -58,9 +62,9 @@ def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
                 "coll": rows,
                 "pipeline": [
                     own,
-                    *increases(LedgerQuery(keys)),
-                    {"$group": {"_id": {**session, "day": "$day", **client}, **sums()}},
-                    {"$set": {"cost": known_sum()}},
+                    *increases(query),
+                    {"$group": {"_id": {**session, "day": "$day", **client}, **sums(names=names), **unknown}},
+                    {"$set": known_sums(names)},
                     {"$group": by_day},
                     {"$project": {"_id": {name: f"$_id.{name}" for name in session}, "day": day}},
                 ],
@@ -81,8 +85,11 @@ def daily_documents(chats: Sequence[Any], rows: str) -> list[Document]:
     ]
 
 
-def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Document]:
-    """Stages on daily sums that make the groups of a query, `without` the sessions named."""
+def from_daily_documents(query: LedgerQuery, without: Sequence[Any], *, for_prices: bool = False) -> list[Document]:
+    """Stages on daily sums that make the groups of a query, `without` the sessions named.
+
+    With `for_prices` they are the groups of mongo/usage/priced_stages.py.
+    """
     match: Document = {}
     if without:  # None as the session id of a row, but not the missing member of a text
         match |= {
@@ -91,8 +98,8 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
         }
     if query.layout is not None:
         match |= daily_sums_within(query.layout)
-    if query == LedgerQuery(("day",), layout=query.layout):
-        return [{"$match": match}, *_by_day()]
+    if not for_prices and query == LedgerQuery(("day",), layout=query.layout, details=query.details):
+        return [{"$match": match}, *_by_day(numbers(query))]
     within: Document = {}
     if query.since is not None:
         within["$gte"] = query.since
@@ -101,26 +108,28 @@ def from_daily_documents(query: LedgerQuery, without: Sequence[Any]) -> list[Doc
         match["first_day"] = {"$lt": query.until}
         within["$lt"] = query.until
     facts = {f"days.clients.{name}": value for name, value in facts_of(query).items()}
-    client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", "turns", *NUMBERS, "cost_unknown")}
+    flags = ("cost_unknown", "cached_unknown") if query.details else ("cost_unknown",)
+    client = {name: f"$days.clients.{name}" for name in ("run", "agent", "model", "turns", *numbers(query), *flags)}
     client |= {name: f"$days.clients.{name}" for name in CLIENT_FIELDS if name in query.keys}
     times = {
         key: truncated("$days.day", key) if key != "day" else "$days.day" for key in query.keys if key in TIME_KEYS
     }
+    priced = {PRICED_DAY: "$days.day"} if for_prices else {}
     return [
         {"$match": match},
         {"$unwind": "$days"},
         *([{"$match": {"days.day": within}}] if within else []),
         {"$unwind": "$days.clients"},
         *([{"$match": facts}] if facts else []),
-        {"$project": {**DAILY_SESSION, **client, **times}},
-        *groups(query.keys),
+        {"$project": {**DAILY_SESSION, **client, **times, **priced}},
+        *(priced_groups(query) if for_prices else groups(query)),
     ]
 
 
-def _by_day() -> list[Document]:
+def _by_day(names: Sequence[str]) -> list[Document]:
     """Stages for the most frequent report, by day: it reads the sums of days, not those of clients."""
     return [
-        {"$project": {"cost_unknown": 1, **{f"days.{name}": 1 for name in ("day", *NUMBERS, "cost_unknown")}}},
+        {"$project": {"cost_unknown": 1, **{f"days.{name}": 1 for name in ("day", *names, "cost_unknown")}}},
         {"$unwind": {"path": "$days", "includeArrayIndex": "index"}},
-        {"$group": {"_id": {"day": "$days.day"}, **sums("$days."), **session_counts("$days.cost_unknown")}},
+        {"$group": {"_id": {"day": "$days.day"}, **sums("$days.", names), **session_counts("$days.cost_unknown")}},
     ]

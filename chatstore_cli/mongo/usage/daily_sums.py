@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pymongo import ReadPreference
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from chatstore_cli.domain.usage_ledger import RolledUp
 from chatstore_cli.mongo.collections import require_exact_ids
@@ -18,7 +21,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.usage.daily_stages import MAY_BE_AN_ID, daily_documents, rows_of
-from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_ROWS
+from chatstore_cli.mongo.usage.rows import DETAILS_INDEX, HAS_DETAILS, OWN_DAILY_SUMS, OWN_ROWS
 from chatstore_cli.mongo.usage.stages import are_filterable
 
 _BATCH = 50_000
@@ -35,6 +38,14 @@ _KEEP_THE_NEWER: list[Document] = [
     {"$replaceWith": {"$cond": [{"$gt": ["$ledger_rows", "$$new.ledger_rows"]}, "$$ROOT", "$$new"]}}
 ]
 """Another process may have written the sums of more rows of the session in the meantime. Missing compares as less."""
+
+
+def has_details(rows: Collection[Document]) -> bool:
+    """Whether any row has cached or reasoning tokens. Without the index that shows it, any row may have them."""
+    try:
+        return rows.find_one(HAS_DETAILS, {"_id": 1}, hint=DETAILS_INDEX) is not None
+    except OperationFailure:
+        return True
 
 
 class MongoDailySums:
@@ -85,7 +96,7 @@ class MongoDailySums:
                 chats, _ = self._next_chats(pending, _BATCH)
                 slices = [chats[number::_THREADS] for number in range(min(_THREADS, len(chats)))]
                 with ThreadPoolExecutor(_THREADS) as pool:
-                    taken_in = sum(pool.map(self._take_in, slices))
+                    taken_in = sum(pool.map(partial(self._take_in, details=has_details(self._rows)), slices))
             if not taken_in:
                 return
             remaining -= taken_in
@@ -102,7 +113,7 @@ class MongoDailySums:
         require_writable(self._connection, self._rows.name, OWN_ROWS)
         require_writable(self._connection, self._sums.name, OWN_DAILY_SUMS)
 
-    def _take_in(self, chats: list[Any]) -> int:
+    def _take_in(self, chats: list[Any], *, details: bool) -> int:
         """Store the daily sums of sessions and mark their pending rows. Returns how many these are.
 
         Rows are noted before they are added up, and marked after the sums are stored: a row that arrives in between stays
@@ -112,7 +123,8 @@ class MongoDailySums:
         own = {**rows_of(chats), **self._pending}
         rows = [row["_id"] for row in primary.find(own, {"_id": 1})]
         into = {"into": self._sums.name, "whenMatched": _KEEP_THE_NEWER, "whenNotMatched": "insert"}
-        primary.aggregate([*daily_documents(chats, primary.name), {"$merge": into}], allowDiskUse=True)
+        stages = daily_documents(chats, primary.name, details=details)
+        primary.aggregate([*stages, {"$merge": into}], allowDiskUse=True)
         # These ids exist, and no other id equals one of them in the collation of the index on `_id`.
         primary.update_many({"_id": {"$in": rows}}, self._mark, **own_collation(primary))
         return len(rows)

@@ -63,6 +63,27 @@ IS_COST: Document = {
 }
 """An expression: the cost is an amount. See `row_usage`."""
 
+DETAILS = ("cached_tokens", "reasoning_tokens")
+"""The parts of token counts. A row has both, one of them possibly null, or neither: older versions stored one alone."""
+
+HAS_DETAILS: Document = {"cached_tokens": {"$exists": True}}
+"""A filter: rows with cached tokens, reasoning tokens, or both."""
+
+DETAILS_INDEX = "token_details_idx"
+
+IS_DETAIL: dict[str, Document] = {
+    name: {
+        "$and": [
+            {"$isNumber": f"${name}"},
+            {"$gte": [f"${name}", 0]},
+            {"$lte": [f"${name}", MOST_TOKENS]},
+            {"$eq": [f"${name}", {"$trunc": f"${name}"}]},
+        ]
+    }
+    for name in DETAILS
+}
+"""Expressions: the detail is a whole number from 0 to MOST_TOKENS. Otherwise it is unknown."""
+
 UNAPPLIED: Document = {"applied": False}
 """A filter: rows that their session's counters may not include yet. There are few at any time."""
 
@@ -85,6 +106,13 @@ def usage_index_specs(rows: str, daily_sums: str) -> tuple[IndexSpec, ...]:
         IndexSpec(rows, "chat_usage_idx", session, why="a session's usage"),
         IndexSpec(rows, "at_idx", (("at", 1),), why="usage within a time span"),
         IndexSpec(rows, "rolled_up_idx", (("rolled_up", 1), ("chat_id", 1)), why="rows that are in no daily sum yet"),
+        IndexSpec(
+            rows,
+            DETAILS_INDEX,
+            (("cached_tokens", 1),),
+            partial_filter=HAS_DETAILS,
+            why="whether any row has cached or reasoning tokens",
+        ),
         IndexSpec(rows, "exported_idx", (("exported_in", 1), ("_id", 1)), why="rows that are in no export yet"),
         IndexSpec(
             rows,
@@ -107,7 +135,8 @@ def row_usage(row: Document) -> Usage:
 
 def document_of(row_id: str, snapshot: UsageSnapshot, layout: str) -> Document:
     """A row to be stored. The session's counters do not include it yet."""
-    cached = {} if snapshot.cached_tokens is None else {"cached_tokens": snapshot.cached_tokens}
+    # The first is in an index, by which a report learns whether any row has details: see `usage_index_specs`.
+    details = {"cached_tokens": snapshot.cached_tokens, "reasoning_tokens": snapshot.reasoning_tokens}
     return {
         "_id": row_id,
         "event_id": snapshot.event_id,
@@ -122,7 +151,7 @@ def document_of(row_id: str, snapshot: UsageSnapshot, layout: str) -> Document:
         "model": snapshot.model,
         "prompt_tokens": snapshot.prompt_tokens,
         "completion_tokens": snapshot.completion_tokens,
-        **cached,
+        **(details if any(count is not None for count in details.values()) else {}),
         "total_tokens": snapshot.total_tokens,
         "cost": None if snapshot.cost is None else Decimal128(DECIMAL128.plus(snapshot.cost)),
         **({} if snapshot.seconds is None else {"duration_sec": snapshot.seconds}),
@@ -153,7 +182,8 @@ def row_of(chat_id: str, document: Document) -> LedgerRow:
         completion_tokens=counted.completion_tokens,
         total_tokens=counted.total_tokens,
         at=as_utc(instant) if isinstance(instant, datetime) else _NO_TIME,
-        cached_tokens=whole_number(document.get("cached_tokens")),
+        cached_tokens=_count(document.get("cached_tokens")),
+        reasoning_tokens=_count(document.get("reasoning_tokens")),
         cost=counted.cost,
         turn_id=_text(document.get("turn_id")),
         seconds=_seconds(document.get("duration_sec")),

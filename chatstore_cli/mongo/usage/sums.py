@@ -6,16 +6,19 @@ Reports are cumulative, so a day's usage of a client is by how much the day's ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any
 
+from chatstore_cli.domain.prices import UsageToPrice
 from chatstore_cli.domain.usage_ledger import LedgerGroup, LedgerQuery
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import addressable_id, id_values, is_storable
 from chatstore_cli.mongo.ledger_layouts import within_layout
 from chatstore_cli.mongo.usage.daily_stages import from_daily_documents
-from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
+from chatstore_cli.mongo.usage.daily_sums import MongoDailySums, has_details
+from chatstore_cli.mongo.usage.priced_stages import PRICED_DAY, priced_group_of, priced_groups
 from chatstore_cli.mongo.usage.rows import COUNTABLE, IS_COST
 from chatstore_cli.mongo.usage.stages import (
     CLIENT_FIELDS,
@@ -75,20 +78,31 @@ class MongoUsageSums:
             return {chat for chat in found if chat is not None}
 
     def groups(self, query: LedgerQuery) -> Iterator[LedgerGroup]:
+        return map(group_of, repeat(query.keys), self._documents(query, for_prices=False))
+
+    def to_price(self, query: LedgerQuery) -> Iterator[UsageToPrice]:
+        return map(priced_group_of, repeat(query.keys), self._documents(query, for_prices=True))
+
+    def _documents(self, query: LedgerQuery, *, for_prices: bool) -> Iterator[Document]:
         if not all(is_storable(value) for name in CLIENT_FIELDS if (value := getattr(query, name)) is not None):
             return  # no document has text that BSON cannot hold
+        with driver_errors(f"reading {self._rows.name}"):
+            query = replace(query, details=has_details(self._rows))
         pending = self._daily.pending_chats() if query.by_whole_days else None
         if pending is None:
-            yield from self._from_rows(query, self._chats_within(query))
+            yield from self._from_rows(query, self._chats_within(query), for_prices=for_prices)
             return
-        yield from map(group_of, repeat(query.keys), self._daily.aggregate(from_daily_documents(query, pending)))
+        yield from self._daily.aggregate(from_daily_documents(query, pending, for_prices=for_prices))
         if pending:
-            yield from self._from_rows(query, pending)
+            yield from self._from_rows(query, pending, for_prices=for_prices)
 
-    def _from_rows(self, query: LedgerQuery, chats: list[Any] | None) -> Iterator[LedgerGroup]:
+    def _from_rows(self, query: LedgerQuery, chats: list[Any] | None, *, for_prices: bool) -> Iterator[Document]:
         with driver_errors(f"adding up {self._rows.name}"):
-            pipeline = [*increases(query, chats, local_time=self._local_time(query)), *groups(query.keys)]
-            yield from map(group_of, repeat(query.keys), self._rows.aggregate(pipeline, allowDiskUse=True))
+            local_time = self._local_time(query)
+            priced_day = PRICED_DAY if for_prices else None
+            stages = increases(query, chats, local_time=local_time, price_day=priced_day)
+            stages += priced_groups(query) if for_prices else groups(query)
+            yield from self._rows.aggregate(stages, allowDiskUse=True)
 
     def _chats_within(self, query: LedgerQuery) -> list[Any] | None:
         """The session ids that reported within the time span, if they are few: then only their rows have to be read."""

@@ -238,6 +238,17 @@ MESSAGE_COLUMNS = (
     Column("name", "NAME", spare=3),
     Column("content", "CONTENT", show_row=_content),
 )
+WHOLE_MESSAGE_COLUMNS = (
+    Column("message_id", "MESSAGE"),
+    *MESSAGE_COLUMNS[:4],
+    Column("content", "CONTENT"),
+    Column("event_type", "EVENT"),
+    Column("source", "SOURCE"),
+    Column("tool_calls", "TOOL CALLS"),
+    Column("tool_call_id", "TOOL CALL"),
+    Column("metadata", "METADATA"),
+)
+"""Everything that a message has, for CSV."""
 TRANSITION_COLUMNS = (
     Column("session_id", "SESSION"),
     Column("status", "STATUS"),

@@ -29,7 +29,7 @@ def counters_text(counters: Usage) -> str:
 def explained_row(row: LedgerRow, counted: bool, added: Usage, reason: str) -> dict[str, Any]:
     """A row of the ledger as reported, and the part of it that counts (`added`)."""
     report = row.snapshot
-    reported = {**usage_row(report), "cached_tokens": report.cached_tokens}
+    reported = {**usage_row(report), "cached_tokens": report.cached_tokens, "reasoning_tokens": report.reasoning_tokens}
     return {
         "usage_id": row.row_id,
         "event_id": report.event_id,
@@ -67,6 +67,7 @@ def exported_row(exported: ExportedRow) -> dict[str, Any]:
         "at": _time(row),
         "usage": usage_row(report),
         "cached_tokens": report.cached_tokens,
+        "reasoning_tokens": report.reasoning_tokens,
         "duration_sec": report.seconds,
         "problem": row.problem,
     }
@@ -162,6 +163,7 @@ EXPLAINED_COLUMNS = (
     Column("reported.completion_tokens", "COMPLETION", align="right", show=count, in_table=False),
     Column("reported.total_tokens", "REPORTED", align="right", show=count, spare=4),
     Column("reported.cached_tokens", "CACHED", align="right", show=count, in_table=False),
+    Column("reported.reasoning_tokens", "REASONING", align="right", show=count, in_table=False),
     Column("reported.cost", "REPORTED COST", align="right", show_row=_reported_cost, spare=6),
     Column("added.prompt_tokens", "ADDED PROMPT", align="right", show=count, in_table=False),
     Column("added.completion_tokens", "ADDED COMPLETION", align="right", show=count, in_table=False),
@@ -192,6 +194,7 @@ EXPORTED_COLUMNS = (
     Column("usage.total_tokens", "TOKENS", align="right", show=count),
     Column("usage.cost", "COST", align="right", show=money),
     Column("cached_tokens", "CACHED", in_table=False),
+    Column("reasoning_tokens", "REASONING", in_table=False),
     Column("duration_sec", "SECONDS", in_table=False),
     Column("problem", "PROBLEM", in_table=False),
     Column("usage_id", "ROW", in_table=False),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from chatstore_cli.config.settings import setting_types
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS
 
 SECRET = "geheim"
 
@@ -67,7 +67,7 @@ def test_show_masks_passwords_however_they_are_written(chatstore_without_databas
         f"mongodb://host/?tls=true&tlsCertificateKeyFilePassword={SECRET}",
         f"mongodb://host/?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}&tls=true",
     ):
-        for output in tuple(OutputFormat):
+        for output in ROW_FORMATS:
             done = chatstore_without_database("config", "show", "-o", output, "--uri", uri)
             assert done.code == 0
             assert SECRET not in done.out + done.err

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatstore_cli.core.demo.sample_chats import RESUMED, SampleChats, sample_chats
-from chatstore_cli.core.usage.recorder import reason_not_countable
+from chatstore_cli.core.usage.reported import reason_not_countable
 from chatstore_cli.domain.message import GENERAL_AGENT
 
 NOW = datetime(2026, 3, 2, 11, 41, tzinfo=UTC)

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.core.usage.recorder import valid_cost
-from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage, source_notes
+from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
+from chatstore_cli.core.usage.report import report_usage, source_notes
+from chatstore_cli.core.usage.reported import valid_cost
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.usage import UNKNOWN_USAGE, KnownUsage, UsageRow

@@ -18,7 +18,8 @@ from chatstore_cli.config.settings import MongoSettings, Settings
 from chatstore_cli.core.readers import find_session, split_by_answer
 from chatstore_cli.core.sessions.listing import list_sessions
 from chatstore_cli.core.sessions.removal import plan_removal
-from chatstore_cli.core.usage.report import UsageGrouping, report_usage
+from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.errors import Conflict, NotAllowed, NotFound
 from chatstore_cli.domain.queries import MessageSelection, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, SessionStatus

@@ -28,7 +28,7 @@ def table(listing: Listing, width: int) -> list[str]:
 def report(**group: str) -> Listing:
     usage = Usage(1_193_740, 205_707, 1_399_447, Decimal("1.824852"))
     row = UsageRow(dict(group), 12, usage, 1, 3)
-    columns = usage_columns(list(group), with_source=True)
+    columns = usage_columns(row, with_source=True)
     return Listing(columns, [usage_report_row(row)], footer=usage_footer(row))
 
 

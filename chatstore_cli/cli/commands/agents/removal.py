@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, YesOption, agent_id_of
-from chatstore_cli.cli.completion import agent_ids
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, WrongUse
@@ -76,9 +75,7 @@ def purge(
     context: typer.Context,
     agent_id: Annotated[
         str | None,
-        typer.Argument(
-            metavar="AGENT_ID", help="The id of a deleted agent: 24 hexadecimal digits.", autocompletion=agent_ids
-        ),
+        typer.Argument(metavar="AGENT_ID", help="The id of a deleted agent: 24 hexadecimal digits."),
     ] = None,
     deleted_before: Annotated[
         str | None,

@@ -14,7 +14,6 @@ from chatstore_cli.cli.agent_options import (
     read_config,
 )
 from chatstore_cli.cli.agent_output import emit_config, shown_config, with_config_table
-from chatstore_cli.cli.completion import agent_ids
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, NotFound, WrongUse
@@ -37,9 +36,7 @@ def resolve(
     context: typer.Context,
     agent_id: Annotated[
         str | None,
-        typer.Argument(
-            metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits.", autocompletion=agent_ids
-        ),
+        typer.Argument(metavar="AGENT_ID", help="The id of the agent: 24 hexadecimal digits."),
     ] = None,
     did: Annotated[
         str | None,

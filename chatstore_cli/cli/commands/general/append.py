@@ -35,7 +35,7 @@ def append(
         str,
         typer.Option("--tenant", metavar="ID", help="The tenant. Other tenants' general chats count as missing."),
     ],
-    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role of the message: user or assistant.")],
+    role: Annotated[str, typer.Option("--role", metavar="user|assistant", help="The role of the message.")],
     text: TextOption = None,
     file: FileOption = None,
     user: Annotated[

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
 
 import typer
 
+from chatstore_cli.cli.commands.usage import options as own
 from chatstore_cli.cli.commands.usage.exporting import AfterOption, CursorToOption, export_usage
+from chatstore_cli.cli.commands.usage.option_values import budget_of, groupings_of, period_of, reject_bars
+from chatstore_cli.cli.commands.usage.reporting import ReportOutput, print_report
 from chatstore_cli.cli.filters import (
     LayoutOption,
     StatusOption,
@@ -17,74 +20,50 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command_with_subcommands, reject_other_options, reject_parent_options
-from chatstore_cli.core.usage.report import UsageGrouping, UsageOrder, report_usage
+from chatstore_cli.core.usage.pricing import CostMode, Pricing
+from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.errors import ExitCode
-from chatstore_cli.render.listing import Listing
-from chatstore_cli.render.rows.usage import (
-    usage_columns,
-    usage_footer,
-    usage_report_row,
-    usage_sources_row,
-    usage_totals_row,
-)
+from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.usage import usage_sums
-
-GROUPINGS = "|".join(UsageGrouping)
 
 app, register = command_with_subcommands(
     "usage",
-    {"explain": "usage.explain", "reconcile": "usage.reconcile", "rollup": "usage.rollup"},
+    {"explain": "usage.explain", "reconcile": "usage.reconcile", "rollup": "usage.rollup", "prices": "usage.prices"},
     examples=[
         "chatstore usage",
         "chatstore usage --by month --tenant acme",
         "chatstore usage --by day --since 30d -o csv",
         "chatstore usage --by day,model --timezone Europe/Berlin",
-        "chatstore usage --by user --sort cost --top 10",
+        "chatstore usage --last-month --round 2",
+        "chatstore usage --by user --sort cost --top 10 --bars",
+        "chatstore usage --month 2026-10 --by model --cost calculate",
+        "chatstore usage --this-month --budget 200 --per tenant",
         "chatstore usage explain 4f1c9a",
         "chatstore usage --after start -o jsonl --cursor-to billing.cursor",
     ],
-    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.CONFLICT],
+    meanings={ExitCode.FINDINGS: "findings: a group is over the budget"},
 )
 
 
 @register
 def usage(
     context: typer.Context,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--by", metavar=GROUPINGS, help="Group by these keys, separated by commas or repeated [default: tenant]."
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="TIME", help="Include only usage at or after TIME: 7d, 1w, yesterday, or ISO 8601."
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until",
-            metavar="TIME",
-            help="Include only usage before TIME, in the same forms. A date includes that day.",
-        ),
-    ] = None,
-    sort: Annotated[
-        UsageOrder | None,
-        typer.Option(
-            "--sort", help="Sort by name, or by this number in descending order [default: by time, then tokens]."
-        ),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            "--top",
-            metavar="N",
-            min=1,
-            help="Show only the N groups with the most tokens. With --sort, show the first N groups of that order.",
-        ),
-    ] = None,
+    by: own.ByOption = None,
+    month: own.MonthOption = None,
+    last_month: own.LastMonthOption = False,
+    this_month: own.ThisMonthOption = False,
+    last_week: own.LastWeekOption = False,
+    this_week: own.ThisWeekOption = False,
+    since: own.SinceOption = None,
+    until: own.UntilOption = None,
+    cost: own.CostOption = CostMode.STORED,
+    digits: own.RoundOption = None,
+    budget: own.BudgetOption = None,
+    per: own.PerOption = None,
+    bars: own.BarsOption = False,
+    sort: own.SortOption = None,
+    top: own.TopOption = None,
     layout: LayoutOption = None,
     tenant: TenantOption = None,
     user: UserOption = None,
@@ -93,12 +72,17 @@ def usage(
     after: AfterOption = None,
     cursor_to: CursorToOption = None,
 ) -> None:
-    """Report tokens and cost of sessions.
+    """Report tokens and cost of sessions in a period.
 
     Usage in the ledger counts at the time it was reported. The stored totals of a session without ledger entries count on
     the day of its last update; such sessions are shown in sessions_from_counters and source. No usage counts twice. COST
-    is the sum of the known costs. COST UNKNOWN is the number of sessions whose cost is not stored or not valid, or whose
-    counters are all 0. Flat messages, which have no usage, are not among them. Totals include all groups, also with --top.
+    is the sum of the known costs, in the currency of chatstore.usage.currency. COST UNKNOWN is the number of sessions whose
+    cost is not stored or not valid, or whose counters are all 0. Flat messages, which have no usage, are not among them.
+    Totals include all groups, also with --top.
+
+    --cost calculate multiplies tokens with the prices of their days. Tokens without a price are named. DIFFERENCE is by how
+    much calculated costs are above stored ones, where both are known. A cost is "at most" an amount if the number of cached
+    tokens is unknown.
 
     --after is for billing. It prints the rows of the ledger in an order that never changes, and then the next cursor on
     stderr. With the same cursor, it prints the same rows again, and then new rows. A row gets its place in the order when it
@@ -112,35 +96,23 @@ def usage(
         export_usage(Invocation(context), after, cursor_to)
         return
     invocation = Invocation(context, layout=layout)
-    zone = invocation.zone
-    query = session_query(layout, tenant, user, workflow, status, since, until, zone)
-    stores = invocation.stores
+    limit = budget_of(budget)
+    groupings = groupings_of(by, limit, per)
+    if bars:
+        reject_bars(invocation.options.output)
+    named = {
+        "--month": month, "--last-month": last_month, "--this-month": this_month,
+        "--last-week": last_week, "--this-week": this_week,
+    }  # fmt: skip
+    period = period_of(named, since, until, invocation.zone)
+    query = session_query(layout, tenant, user, workflow, status, None, None, period.zone)
+    query = replace(query, since=period.since, until=period.until)
+    settings, stores = invocation.settings.chatstore.usage, invocation.stores
+    pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
     ledger = usage_sums(stores) if stores.uses_mongo(layout) else None
     report = report_usage(
-        stores.session_readers(layout), query, _groupings(by), ledger=ledger, zone=zone, order=sort, top=top
-    )
-    columns = usage_columns(list(report.totals.group), str(zone), with_source=report.ledger_used)
-    invocation.emit(
-        Listing(
-            columns,
-            [usage_report_row(row) for row in report.rows],
-            empty="No sessions.",
-            footer=usage_footer(report.totals),
-            beside={"totals": usage_totals_row(report.totals), "sources": usage_sources_row(report.totals)},
-        )
-    )
-    if report.left_out:
-        more = "1 more group is" if report.left_out == 1 else f"{report.left_out:,} more groups are"
-        invocation.say(f"{more} included in the totals only (--top {top}).")
-    for note in report.notes:
-        invocation.say(note)
-
-
-def _groupings(asked: list[str] | None) -> list[UsageGrouping]:
-    """The groupings in the given order, each once."""
-    words = [word.strip() for words in asked or [UsageGrouping.TENANT] for word in words.split(",")]
-    try:
-        return list(dict.fromkeys(UsageGrouping(word) for word in words))
-    except ValueError as error:
-        known = ", ".join(UsageGrouping)
-        raise typer.BadParameter(f"{','.join(asked or [])!r} is not one of {known}.", param_hint="--by") from error
+        stores.session_readers(layout), query, groupings,
+        ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
+    )  # fmt: skip
+    output = ReportOutput(period, settings.currency, digits, bars, sort, top, limit)
+    print_report(invocation, report, output, pricing)

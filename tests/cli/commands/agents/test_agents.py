@@ -272,15 +272,3 @@ def test_a_collection_of_another_product_is_left_alone(chatstore: Chatstore, dat
 def test_help_imports_no_driver_and_no_yaml(chatstore_without_database: Chatstore, name: str) -> None:
     modules = modules_of(chatstore_without_database, "agents", name, "--help")
     assert not modules & {"pydantic", "pymongo", "orjson", "rich", "yaml", "chatstore_cli.wiring.stores"}
-
-
-def test_ids_are_completed(chatstore: Chatstore, agents: Documents) -> None:
-    def completed(*words: str) -> list[str]:
-        line = " ".join(["chatstore", "agents", *words])
-        asked = {"_CHATSTORE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) + 1)}
-        return chatstore(env=asked).out.split()
-
-    assert completed("show", "65bb") == [DESK, PLAIN, FOREIGN]
-    assert completed("update", "--tenant", "globex", "65bb") == [FOREIGN]
-    assert completed("restore", "65bb") == [DELETED]
-    assert completed("show", "77") == []

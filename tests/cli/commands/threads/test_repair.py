@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatstore_cli.render.output_format import OutputFormat
+from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 from tests.mongo.threads.test_repair import message, thread
 from tests.support.at_command import AtCommand
 from tests.support.golden import check_golden
@@ -157,6 +157,6 @@ def reader(module_database: Documents, module_chatstore: Chatstore) -> Chatstore
     return module_chatstore
 
 
-@pytest.mark.parametrize("output", list(OutputFormat))
+@pytest.mark.parametrize("output", ROW_FORMATS)
 def test_output_is_byte_for_byte_what_it_was(reader: Chatstore, output: OutputFormat) -> None:
     check_golden(reader, "threads-repair", ("threads", "repair"), output, code=6)

@@ -108,9 +108,12 @@ def test_top_and_sort_choose_groups_and_the_totals_stay(chatstore: Chatstore) ->
 
 def test_notes_name_the_sources_of_the_numbers(chatstore: Chatstore) -> None:
     mixed = chatstore("usage").err
-    assert mixed == "5 of 8 sessions have no ledger entries; their stored totals are used instead.\n"
+    assert (
+        mixed
+        == "Period: all times (UTC), currency: USD\n5 of 8 sessions have no ledger entries; their stored totals are used instead.\n"
+    )
     by_day = chatstore("usage", "--by", "day", "--timezone", "Europe/Berlin", "--tenant", "other").err
-    assert by_day.splitlines()[0] == "Usage counts on the day it was reported (Europe/Berlin)."
+    assert by_day.splitlines()[1] == "Usage counts on the day it was reported (Europe/Berlin)."
 
 
 def test_csv_has_no_formulas(chatstore: Chatstore) -> None:

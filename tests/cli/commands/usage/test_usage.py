@@ -46,7 +46,15 @@ def test_usage_by(chatstore: Chatstore, by: str, key: str, groups: list[str | No
     assert sum(item["usage"]["total_tokens"] or 0 for item in report["items"]) == 1167
     assert report["totals"] == {
         "sessions": 7,
-        "usage": {"prompt_tokens": 1031, "completion_tokens": 136, "total_tokens": 1167, "cost": "1.1021"},
+        "usage": {
+            "prompt_tokens": 1031,
+            "completion_tokens": 136,
+            "total_tokens": 1167,
+            "cached_tokens": None,
+            "reasoning_tokens": None,
+            "cost": "1.1021",
+        },
+        "cost_complete": False,
         "cost_unknown_sessions": 2,
     }
 
@@ -89,7 +97,10 @@ def test_no_sessions_are_an_empty_report_with_totals_of_zero(chatstore: Chatstor
     report = reported(chatstore, "--tenant", "nobody")
 
     assert report["items"] == []
-    assert report["totals"]["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cost": None}
+    assert report["totals"]["usage"] == {
+        "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0,
+        "cached_tokens": None, "reasoning_tokens": None, "cost": None,
+    }  # fmt: skip
     assert chatstore("usage", "--tenant", "nobody").out == ""
 
 

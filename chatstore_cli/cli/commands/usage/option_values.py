@@ -1,0 +1,86 @@
+"""What the options of usage reports mean: the period, the keys to group by, the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import typer
+
+from chatstore_cli.cli.commands.usage.options import BudgetScope
+from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.domain.errors import BadValue, WrongUse
+from chatstore_cli.domain.periods import Period, month_of, read_month, read_period, week_of
+from chatstore_cli.domain.times import utc_now
+from chatstore_cli.domain.usage_ledger import MOST_TOKENS
+from chatstore_cli.render.output_format import OutputFormat
+
+
+def period_of(named: Mapping[str, str | bool | None], since: str | None, until: str | None, zone: tzinfo) -> Period:
+    """The period of the options. `named` has the values of those that name a calendar period, of which one may be given.
+
+    Raises BadValue and WrongUse.
+    """
+    given = [option for option, value in named.items() if value]
+    others = [option for option, value in (("--since", since), ("--until", until)) if value is not None]
+    if given and len(given) + len(others) > 1:
+        one, other = [*given, *others][:2]
+        raise WrongUse(what=f"{one} and {other} cannot be combined.", hint=f"Remove {one} or {other}.")
+    now = utc_now()
+    match given:
+        case ["--month"]:
+            return read_month(str(named["--month"]), zone)
+        case ["--last-month"]:
+            return month_of(now, zone, months_ago=1)
+        case ["--this-month"]:
+            return month_of(now, zone)
+        case ["--last-week"]:
+            return week_of(now, zone, weeks_ago=1)
+        case ["--this-week"]:
+            return week_of(now, zone)
+    return read_period(since, until, now, zone)
+
+
+def groupings_of(by: list[str] | None, budget: Decimal | None, per: BudgetScope | None) -> list[UsageGrouping]:
+    """The groupings in the given order, each once. With a budget, those that it is for."""
+    if budget is None:
+        if per is not None:
+            raise WrongUse(what="--per has an effect only with --budget.", hint="Add --budget AMOUNT.")
+        return _groupings(by)
+    groupings = [UsageGrouping(per or BudgetScope.TENANT)]
+    if by is not None and _groupings(by) != groupings:
+        raise WrongUse(
+            what=f"--by {','.join(by)} cannot be combined with --budget, which groups by --per ({groupings[0]}).",
+            hint="Remove --by.",
+        )
+    return groupings
+
+
+def _groupings(by: list[str] | None) -> list[UsageGrouping]:
+    words = [word.strip() for words in by or [UsageGrouping.TENANT] for word in words.split(",")]
+    try:
+        return list(dict.fromkeys(UsageGrouping(word) for word in words))
+    except ValueError as error:
+        known = ", ".join(UsageGrouping)
+        raise typer.BadParameter(f"{','.join(by or [])!r} is not one of {known}.", param_hint="--by") from error
+
+
+def reject_bars(output: OutputFormat | None) -> None:
+    """Raise WrongUse for --bars with a format that is not a table."""
+    if output not in (None, OutputFormat.TABLE, OutputFormat.MD):
+        raise WrongUse(what=f"--bars and -o {output} cannot be combined.", hint="Bars are in tables only.")
+
+
+def budget_of(text: str | None) -> Decimal | None:
+    """The amount of --budget. Raises BadValue."""
+    if text is None:
+        return None
+    try:
+        amount: Any = Decimal(text.strip()) if len(text) <= 50 and "_" not in text else None
+    except InvalidOperation:
+        amount = None
+    if amount is None or not amount.is_finite() or not 0 <= amount <= MOST_TOKENS:
+        raise BadValue(name="--budget", value=text, expected=f"an amount from 0 to {MOST_TOKENS:,}, such as 200")
+    return Decimal(amount)

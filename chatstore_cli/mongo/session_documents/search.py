@@ -1,0 +1,268 @@
+"""Searches the messages of sessions that are one document each, and of their segments.
+
+The server selects the documents that have a message which can have a hit, and then the messages, so only these come over
+the wire. Each message is read once, also while messages move into segments: see `_Reading`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pymongo.collection import Collection
+
+from chatstore_cli.core.search.session_walk import SessionWalk
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.search.models import Candidate, SearchQuery, SearchStep, TextFilter
+from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.mongo.bson_values import whole_number
+from chatstore_cli.mongo.collections import collection_facts
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.exact import own_collation
+from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches
+from chatstore_cli.mongo.search.text_condition import conditions, in_array, in_field
+from chatstore_cli.mongo.session_documents.documents import to_message
+from chatstore_cli.mongo.session_documents.listing import LocatedSession
+from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, MOVE
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.queries import SessionKey, SessionQuery
+    from chatstore_cli.mongo.session_documents.collection import SessionCollection
+
+_NOT_SEARCHED = (
+    "event_id", "message_id", "_id", "id", "sender", "agent_name", "name", "role", "timestamp", "created_at", "event_type",
+    "source", "sequence", "is_user_proxy", "tool_call_id", "metadata", "reasoning_content", "tool_responses",
+)  # fmt: skip
+"""The fields of a stored message that are not part of its text (core/search/message_text.py)."""
+
+_MOST_BYTES = 4 << 20
+"""Bytes of documents whose messages are fetched with one command; a document can have four times as much."""
+_MOST_DOCUMENTS = 50
+
+
+class LocatingReader(SessionReader, Protocol):
+    """The reader of a layout that also returns the documents of its sessions."""
+
+    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
+        """At most `limit` sessions in descending order of SessionKey, strictly below `after`."""
+
+    def located_session(self, session_id: str) -> LocatedSession | None:
+        """One session; None if it does not exist."""
+
+
+class DocumentSearcher:
+    """The searcher of one layout."""
+
+    def __init__(
+        self, layout: LocatingReader, collection: SessionCollection, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.reader: SessionReader = layout
+        self._layout = layout
+        self._collection = collection
+        self._batches = Batches(clock)
+
+    def steps(self, query: SearchQuery, text: TextFilter) -> Iterator[SearchStep]:
+        """A step or several for each session with candidates, and one for each batch of sessions."""
+        wanted = _Wanted(text)
+        if query.session_id is not None:
+            session = self._layout.located_session(query.session_id)
+            if session is not None and query.sessions.matches(session.session):
+                for found, messages in self._read([session], wanted):
+                    yield _step(found, messages)
+            return
+        walk = SessionWalk(self._layout.located, lambda each: each.session, query)
+        read: set[str] = set()
+        """Sessions that had candidates. Others may be read again, if they change: that finds what is new."""
+        for page in walk.pages():
+            sessions = [each for each in page.items if not (page.is_late and each.session.session_id in read)]
+            for found, messages in self._read(sessions, wanted):
+                read.add(found.session.session_id)
+                if not page.is_late:
+                    yield _step(found, messages)
+                    continue
+                began = walk.began_at
+                old = [
+                    each for each in messages if each.created_at is None or began is None or each.created_at <= began
+                ]
+                yield _step(found, old)._replace(reached=page.reached)
+            yield SearchStep(page.reached)
+
+    def _read(
+        self, sessions: Sequence[LocatedSession], wanted: _Wanted
+    ) -> Iterator[tuple[LocatedSession, list[Message]]]:
+        reading = _Reading(self._collection, wanted)
+        for batch, found in self._batches.of(sessions, reading.find):
+            yield from ((session, messages) for session, messages in reading.messages(batch, found) if messages)
+
+
+def _step(found: LocatedSession, messages: Sequence[Message]) -> SearchStep:
+    session = found.session
+    candidates = [Candidate(message, session.tenant_id, session.user_id) for message in messages]
+    return SearchStep(session.updated_at, candidates)
+
+
+class _Wanted:
+    """The conditions of one search: on documents, and on one message of an unwound document."""
+
+    def __init__(self, text: TextFilter) -> None:
+        self.documents = [{"messages": {"$type": "array"}}, *conditions(text, _NOT_SEARCHED, in_array("messages"))]
+        self.messages = conditions(text, _NOT_SEARCHED, in_field("messages"))
+
+
+class _Selected(NamedTuple):
+    """A document with candidates."""
+
+    document_id: Any
+    size: int
+    version: Any
+    """`last_segment` of a head; `move` of a segment."""
+
+
+class _Found(NamedTuple):
+    """The documents of a batch that have candidates: heads by the text of their `_id`, segments by session id."""
+
+    heads: dict[str, _Selected]
+    segments: dict[str, list[tuple[int, _Selected]]]
+
+
+class _Reading:
+    """Reads the candidates of batches of sessions.
+
+    First the heads are selected, then the segments, and then the messages are fetched. In between, messages may move from a
+    head into a new segment. The head's `last_segment` changes with such a move, in the same update. So if it is another
+    one when the messages are fetched, the segments are selected again, and those up to its new value count
+    (mongo/session_documents/segment_reader.py). If a head had no candidate when it was selected, what moves afterwards has
+    none either, whatever its `last_segment` is later.
+    """
+
+    def __init__(self, collection: SessionCollection, wanted: _Wanted) -> None:
+        self._sessions, self._segments = collection.sessions, collection.segments
+        self._reader = collection.reader
+        self._name = collection.name
+        self._has_segments = collection_facts(collection.connection, self._segments.name).exists
+        self._wanted = wanted
+
+    def find(self, batch: Sequence[LocatedSession]) -> _Found:
+        """The documents with candidates."""
+        with self._errors():
+            ids = [document_id for each in batch for document_id in each.document_ids]
+            heads = self._selected(self._sessions, ids, LAST_SEGMENT)
+            return _Found(heads, self._segments_of([each.session.session_id for each in batch]))
+
+    def messages(
+        self, batch: Sequence[LocatedSession], found: _Found
+    ) -> Iterator[tuple[LocatedSession, list[Message]]]:
+        """The candidates of each session in turn, as often as it has some."""
+        waiting = [found.heads[each] for session in batch for each in session.keys if each in found.heads]
+        fetched: dict[str, _Fetched] = {}
+        for session in batch:
+            selected = [found.heads[each] for each in session.keys if each in found.heads]
+            for head in selected:
+                if repr(head.document_id) not in fetched:
+                    chunk, waiting = _chunk(waiting)
+                    fetched = self._fetched(self._sessions, chunk, LAST_SEGMENT)
+                yield session, self._messages(session, fetched.get(repr(head.document_id)))
+            segments = self._counting(session, selected, fetched, found)
+            while segments:
+                chunk, segments = _chunk(segments)
+                for each in self._fetched(self._segments, chunk, MOVE).values():
+                    yield session, self._messages(session, each)
+
+    def _counting(
+        self, session: LocatedSession, heads: list[_Selected], fetched: dict[str, _Fetched], found: _Found
+    ) -> list[_Selected]:
+        """The segments with candidates that count, the newest first."""
+        session_id = session.session.session_id
+        segments = found.segments.get(session_id, [])
+        now = fetched.get(repr(heads[0].document_id)) if heads else None
+        if heads and (now is None or repr(now.version) != repr(heads[0].version)):
+            with self._errors():
+                segments = self._segments_of([session_id]).get(session_id, [])
+        if not segments:
+            return []
+        last = whole_number(self._last_segment(session) if now is None else now.version)
+        counting = [each for number, each in segments if (each.version is None if last is None else number <= last)]
+        return counting[::-1]
+
+    def _segments_of(self, session_ids: Sequence[str]) -> dict[str, list[tuple[int, _Selected]]]:
+        owners = self._reader.segment_ids(session_ids) if self._has_segments else {}
+        if not owners:
+            return {}
+        selected = self._selected(self._segments, list(owners), MOVE)
+        by_session: dict[str, list[tuple[int, _Selected]]] = {}
+        for segment_id, owner in owners.items():  # oldest first
+            if repr(segment_id) in selected:
+                number = int(segment_id.rpartition(":")[2])
+                by_session.setdefault(owner, []).append((number, selected[repr(segment_id)]))
+        return by_session
+
+    def _selected(self, collection: Collection[Document], ids: list[Any], version: str) -> dict[str, _Selected]:
+        stages: list[Document] = [
+            {"$match": {"_id": {"$in": ids}}},
+            {"$match": {"$and": self._wanted.documents}},
+            {"$project": {"size": {"$bsonSize": "$$ROOT"}, version: 1}},
+        ]
+        wanted = set(map(repr, ids))  # a collation takes other ids for equal
+        rows = collection.aggregate(stages, maxTimeMS=MILLISECONDS, **own_collation(collection))
+        selected = (_Selected(row["_id"], row["size"], row.get(version)) for row in rows)
+        return {repr(each.document_id): each for each in selected if repr(each.document_id) in wanted}
+
+    def _fetched(
+        self, collection: Collection[Document], documents: Sequence[_Selected], version: str
+    ) -> dict[str, _Fetched]:
+        """The candidates of documents in their order. A document without any is missing."""
+        stages: list[Document] = [
+            {"$match": {"_id": {"$in": [each.document_id for each in documents]}}},
+            {"$unwind": {"path": "$messages", "includeArrayIndex": "position"}},
+            *({"$match": each} for each in self._wanted.messages),
+            {"$project": {"messages": 1, "position": 1, version: 1}},
+        ]
+        fetched: dict[str, _Fetched] = {repr(each.document_id): _Fetched(None, []) for each in documents}
+        with self._errors():
+            for row in collection.aggregate(stages, maxTimeMS=MILLISECONDS, **own_collation(collection)):
+                key = repr(row["_id"])
+                if key in fetched and row["position"] is not None:  # it has none if messages is no array any more
+                    fetched[key].elements.append((row["position"], row["messages"]))
+                    fetched[key] = fetched[key]._replace(version=row.get(version))
+        return {
+            key: each._replace(elements=sorted(each.elements, key=itemgetter(0)))
+            for key, each in fetched.items()
+            if each.elements
+        }
+
+    def _last_segment(self, session: LocatedSession) -> Any:
+        """The present `last_segment` of a head."""
+        with self._errors():
+            match: Document = {"_id": {"$in": list(session.document_ids)}}
+            for row in self._sessions.find(match, {LAST_SEGMENT: 1}, **own_collation(self._sessions)):
+                if repr(row["_id"]) == session.keys[0]:
+                    return row.get(LAST_SEGMENT)
+        return None
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return driver_errors(f"searching the sessions of {self._name}")
+
+    @staticmethod
+    def _messages(session: LocatedSession, fetched: _Fetched | None) -> list[Message]:
+        elements = [] if fetched is None else fetched.elements
+        return [to_message(session.session.session_id, element) for _, element in elements]
+
+
+class _Fetched(NamedTuple):
+    """The candidates of one document with their places, and the version at which they were read."""
+
+    version: Any
+    elements: list[tuple[int, Any]]
+
+
+def _chunk(documents: list[_Selected]) -> tuple[list[_Selected], list[_Selected]]:
+    """The first documents, of which one command fetches the messages, and the others."""
+    size = 0
+    for count, each in enumerate(documents):
+        size += each.size
+        if count and (size > _MOST_BYTES or count == _MOST_DOCUMENTS):
+            return documents[:count], documents[count:]
+    return documents, []
