@@ -12,6 +12,8 @@ from chatstore_cli.domain.search.models import SearchQuery
 from chatstore_cli.domain.session import Session
 
 Item = TypeVar("Item")
+Page = Callable[[SessionQuery, SessionKey | None, int], Iterable[Item]]
+"""Returns at most so many sessions below a key, as SessionReader.newest_first does."""
 
 _FIRST_PAGE = 50
 _LARGEST_PAGE = 5_000
@@ -38,11 +40,10 @@ class SessionWalk(Generic[Item]):
 
     def __init__(
         self,
-        page: Callable[[SessionQuery, SessionKey | None, int], Iterable[Item]],
+        page: Page[Item],
         session_of: Callable[[Item], Session],
         query: SearchQuery,
     ) -> None:
-        """`page` returns at most so many sessions below a key, as SessionReader.newest_first does."""
         self._page = page
         self._session_of = session_of
         self._sessions = query.sessions

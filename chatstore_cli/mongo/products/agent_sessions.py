@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.agent_sessions import AGENT_SESSIONS
@@ -41,6 +41,9 @@ from chatstore_cli.mongo.identifiers import (
 )
 from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
 from chatstore_cli.mongo.message_counts import MessageCounts
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.search.ports import MessageSearcher
 
 _FACTS = dict.fromkeys(("session_id", "user_id", "agent_id", "title", "created_at", "updated_at"), 1)
 _NEWEST_FIRST = {"updated_at": -1, "session_id": -1}
@@ -133,6 +136,13 @@ class AgentSessionsLayout:
                 newest = list(self._messages.find(condition).sort(from_last).limit(selection.last))
                 for document in reversed(newest):
                     yield _to_message(session_id, document)
+
+    def message_searcher(self) -> MessageSearcher:
+        """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
+        from chatstore_cli.core.search.scanning import ScanningSearcher
+        from chatstore_cli.mongo.products.agent_session_search import AgentSessionSearcher
+
+        return ScanningSearcher(self) if self._in_memory else AgentSessionSearcher(self, self._messages, _to_message)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches. The messages are not counted, and there is no usage."""

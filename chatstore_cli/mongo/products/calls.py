@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.calls import CALLS
@@ -31,6 +32,9 @@ from chatstore_cli.mongo.products.newest_calls import (
     call_index_specs,
     conditions_of,
 )
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.search.ports import MessageSearcher
 
 _METRICS = ("chatHistory.metrics", "chatHistory.items.metrics")
 _MANY = 10_000
@@ -99,6 +103,13 @@ class CallsLayout:
         if document is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         return iter(_selected(to_messages(session_id, document), selection))
+
+    def message_searcher(self) -> MessageSearcher:
+        """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
+        from chatstore_cli.core.search.scanning import ScanningSearcher
+        from chatstore_cli.mongo.products.call_search import CallSearcher
+
+        return ScanningSearcher(self) if self._in_memory else CallSearcher(self, self._calls)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every call that matches, with the usage in the metrics of its items."""

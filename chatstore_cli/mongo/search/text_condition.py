@@ -37,7 +37,9 @@ _OTHER_TYPES = (
     "binData", "undefined", "objectId", "date", "regex", "dbPointer", "javascript", "symbol", "javascriptWithScope",
     "timestamp", "minKey", "maxKey",
 )  # fmt: skip
-"""Values whose text is not stored, except null and booleans, which have none."""
+"""Values whose text is not stored."""
+_WITHOUT_TEXT = "none true false"
+"""Null and booleans have no text, except in the content of calls, where Python's text of them counts."""
 
 
 def conditions(text: TextFilter, not_searched: Iterable[str], place: Callable[[Document], Document]) -> list[Document]:
@@ -64,6 +66,8 @@ def _without_hit(pattern: str, not_searched: tuple[str, ...]) -> Document:
     """The schema of a message in which no text matches."""
     stored = f"(*UTF8)(?is){pattern}"
     unknown = [*_OTHER_TYPES, *(_NUMBERS if _may_be_number(pattern) else ())]
+    if re.search(pattern, _WITHOUT_TEXT, re.IGNORECASE):
+        unknown += ["null", "bool"]
     fields: Document = {name: {} for name in not_searched}
     # A field that is not part of the text has any type. Text in fields that are not known here is searched too.
     other_fields = _value(stored, unknown, LEVELS) | {"not": _of_text(stored)}

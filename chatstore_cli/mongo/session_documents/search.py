@@ -9,21 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pymongo.collection import Collection
 
-from chatstore_cli.core.search.session_walk import SessionWalk
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.search.models import Candidate, SearchQuery, SearchStep, TextFilter
+from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
-from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches
+from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches, chunk_of
 from chatstore_cli.mongo.search.text_condition import conditions, in_array, in_field
+from chatstore_cli.mongo.search.walking import session_steps
 from chatstore_cli.mongo.session_documents.documents import to_message
 from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, MOVE
@@ -37,10 +37,6 @@ _NOT_SEARCHED = (
     "source", "sequence", "is_user_proxy", "tool_call_id", "metadata", "reasoning_content", "tool_responses",
 )  # fmt: skip
 """The fields of a stored message that are not part of its text (core/search/message_text.py)."""
-
-_MOST_BYTES = 4 << 20
-"""Bytes of documents whose messages are fetched with one command; a document can have four times as much."""
-_MOST_DOCUMENTS = 50
 
 
 class LocatingReader(SessionReader, Protocol):
@@ -65,30 +61,15 @@ class DocumentSearcher:
         self._batches = Batches(clock)
 
     def steps(self, query: SearchQuery, text: TextFilter) -> Iterator[SearchStep]:
-        """A step or several for each session with candidates, and one for each batch of sessions."""
+        """A step or several for each session with candidates, and one for each page of sessions."""
         wanted = _Wanted(text)
-        if query.session_id is not None:
-            session = self._layout.located_session(query.session_id)
-            if session is not None and query.sessions.matches(session.session):
-                for found, messages in self._read([session], wanted):
-                    yield _step(found, messages)
-            return
-        walk = SessionWalk(self._layout.located, lambda each: each.session, query)
-        read: set[str] = set()
-        """Sessions that had candidates. Others may be read again, if they change: that finds what is new."""
-        for page in walk.pages():
-            sessions = [each for each in page.items if not (page.is_late and each.session.session_id in read)]
-            for found, messages in self._read(sessions, wanted):
-                read.add(found.session.session_id)
-                if not page.is_late:
-                    yield _step(found, messages)
-                    continue
-                began = walk.began_at
-                old = [
-                    each for each in messages if each.created_at is None or began is None or each.created_at <= began
-                ]
-                yield _step(found, old)._replace(reached=page.reached)
-            yield SearchStep(page.reached)
+        return session_steps(
+            query,
+            page=self._layout.located,
+            find=self._layout.located_session,
+            session_of=attrgetter("session"),
+            read=lambda sessions: self._read(sessions, wanted),
+        )
 
     def _read(
         self, sessions: Sequence[LocatedSession], wanted: _Wanted
@@ -96,12 +77,6 @@ class DocumentSearcher:
         reading = _Reading(self._collection, wanted)
         for batch, found in self._batches.of(sessions, reading.find):
             yield from ((session, messages) for session, messages in reading.messages(batch, found) if messages)
-
-
-def _step(found: LocatedSession, messages: Sequence[Message]) -> SearchStep:
-    session = found.session
-    candidates = [Candidate(message, session.tenant_id, session.user_id) for message in messages]
-    return SearchStep(session.updated_at, candidates)
 
 
 class _Wanted:
@@ -162,12 +137,12 @@ class _Reading:
             selected = [found.heads[each] for each in session.keys if each in found.heads]
             for head in selected:
                 if repr(head.document_id) not in fetched:
-                    chunk, waiting = _chunk(waiting)
+                    chunk, waiting = chunk_of(waiting)
                     fetched = self._fetched(self._sessions, chunk, LAST_SEGMENT)
                 yield session, self._messages(session, fetched.get(repr(head.document_id)))
             segments = self._counting(session, selected, fetched, found)
             while segments:
-                chunk, segments = _chunk(segments)
+                chunk, segments = chunk_of(segments)
                 for each in self._fetched(self._segments, chunk, MOVE).values():
                     yield session, self._messages(session, each)
 
@@ -256,13 +231,3 @@ class _Fetched(NamedTuple):
 
     version: Any
     elements: list[tuple[int, Any]]
-
-
-def _chunk(documents: list[_Selected]) -> tuple[list[_Selected], list[_Selected]]:
-    """The first documents, of which one command fetches the messages, and the others."""
-    size = 0
-    for count, each in enumerate(documents):
-        size += each.size
-        if count and (size > _MOST_BYTES or count == _MOST_DOCUMENTS):
-            return documents[:count], documents[count:]
-    return documents, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +13,11 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.search.models import SearchQuery
+from chatstore_cli.domain.errors import Overdue
+from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.general.layout import GeneralLayout
+from chatstore_cli.mongo.session_documents.search import _Reading
 from chatstore_cli.mongo.workflow.layout import WorkflowLayout
 from tests.support.searched_messages import QUERIES, assert_same_hits, found, message, with_invalid_text
 
@@ -81,3 +84,104 @@ def test_the_filter_of_the_server_finds_what_the_matcher_finds_in_every_message(
     assert assert_same_hits(layout.message_searcher(), layout, queries) > 100
     ovens = found(layout.message_searcher(), SearchQuery("oven", tenant_id="acme"))
     assert "invalid" in {session for session, _ in ovens}
+
+
+def _store(database: Database[dict[str, Any]], count: int, **special: dict[str, Any]) -> None:
+    """Sessions s0, s1 and so on, the newest first, of one message each; `special` are other fields of some of them."""
+    for number in range(count):
+        at = NOON - timedelta(minutes=number)
+        said = {"content": "hello", "role": "user", "event_id": "e", "sequence": 1, "timestamp": at}
+        session = {"chat_id": f"s{number}", "enterprise_id": "acme", "status": 0, "updated_at": at, "messages": [said]}
+        database["chat_sessions"].insert_one({**session, **special.get(f"s{number}", {})})
+
+
+def _pizza(at: datetime, count: int = 1) -> dict[str, Any]:
+    said = [
+        {"content": f"pizza {each}", "event_id": f"e{each}", "sequence": each, "timestamp": at} for each in range(count)
+    ]
+    return {"messages": said}
+
+
+def _texts(steps: Iterable[SearchStep]) -> list[tuple[str, str]]:
+    return [(each.message.session_id, each.message.content) for step in steps for each in step.candidates]
+
+
+PIZZA = TextFilter(("pizza",), ("pizza",))
+
+
+def test_a_session_that_is_updated_during_the_search_is_found_once(
+    connection: Connection, database: Database[dict[str, Any]]
+) -> None:
+    old = NOON - timedelta(days=1)
+    _store(database, 120, s0=_pizza(NOON), s110=_pizza(old))
+    steps = WorkflowLayout(connection, Settings()).message_searcher().steps(SearchQuery("pizza"), PIZZA)
+    first = next(steps)
+    for name in ("s0", "s110"):  # one was read, the other one was not
+        new = {"content": "pizza again", "event_id": "new", "sequence": 9, "timestamp": NOON + timedelta(hours=1)}
+        change = {"$set": {"updated_at": NOON + timedelta(hours=1)}, "$push": {"messages": new}}
+        database["chat_sessions"].update_one({"chat_id": name}, change)
+    rest = list(steps)
+    assert _texts([first, *rest]) == [("s0", "pizza 0"), ("s110", "pizza 0")]
+    assert all(step.reached is not None and step.reached <= NOON for step in rest)
+
+
+@pytest.mark.parametrize("moved", [2, 3], ids=["some", "all"])
+def test_messages_that_move_into_a_segment_during_the_search_are_found_once(
+    connection: Connection, database: Database[dict[str, Any]], moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _store(database, 3, s1=_pizza(NOON, 3))
+    select = _Reading.find
+
+    def select_and_move(reading: _Reading, batch: Any) -> Any:
+        selected = select(reading, batch)
+        messages = _pizza(NOON, 3)["messages"]
+        segment = {"_id": "s1:1", "chat_id": "s1", "move": "m1", "messages": messages[:moved]}
+        database["chat_session_segments"].insert_one(segment)
+        head = {"$set": {"messages": messages[moved:], "last_segment": 1, "last_move": "m1"}}
+        database["chat_sessions"].update_one({"chat_id": "s1"}, head)
+        return selected
+
+    database.create_collection("chat_session_segments")
+    monkeypatch.setattr(_Reading, "find", select_and_move)
+    steps = WorkflowLayout(connection, Settings()).message_searcher().steps(SearchQuery("pizza"), PIZZA)
+    assert sorted(_texts(steps)) == [("s1", f"pizza {each}") for each in range(3)]
+
+
+def test_a_copy_whose_move_has_not_ended_is_not_searched(
+    connection: Connection, database: Database[dict[str, Any]]
+) -> None:
+    _store(database, 2, s1=_pizza(NOON, 3))
+    copied = {"_id": "s1:1", "chat_id": "s1", "move": "m1", "messages": _pizza(NOON, 2)["messages"]}
+    database["chat_session_segments"].insert_one(copied)
+    steps = WorkflowLayout(connection, Settings()).message_searcher().steps(SearchQuery("pizza"), PIZZA)
+    assert sorted(_texts(steps)) == [("s1", f"pizza {each}") for each in range(3)]
+
+
+def test_with_since_older_sessions_are_not_read_but_those_without_a_time_are(
+    connection: Connection, database: Database[dict[str, Any]]
+) -> None:
+    _store(database, 3, s1={"updated_at": None, **_pizza(NOON)}, s2=_pizza(NOON))
+    query = SearchQuery("pizza", since=NOON - timedelta(seconds=90))
+    layout = WorkflowLayout(connection, Settings())
+    steps = list(layout.message_searcher().steps(query, PIZZA))
+    assert _texts(steps) == [("s1", "pizza 0")]
+    assert [step.reached for step in steps if step.candidates] == [None]
+
+
+def test_a_batch_that_the_server_cannot_finish_in_time_is_divided(
+    connection: Connection, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _store(database, 30, s7=_pizza(NOON), s29=_pizza(NOON))
+    sizes: list[int] = []
+    select = _Reading.find
+
+    def slow(reading: _Reading, batch: Any) -> Any:
+        sizes.append(len(batch))
+        if len(batch) > 4:
+            raise Overdue(what="too slow")
+        return select(reading, batch)
+
+    monkeypatch.setattr(_Reading, "find", slow)
+    steps = WorkflowLayout(connection, Settings()).message_searcher().steps(SearchQuery("pizza"), PIZZA)
+    assert [session for session, _ in _texts(steps)] == ["s7", "s29"]
+    assert sizes[:3] == [20, 5, 1]
