@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from chatstore_cli.cli.options import GlobalOptions, global_options
-from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed, WrongUse
+from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed, NotFound, WrongUse
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
@@ -132,6 +132,16 @@ class Invocation:
                 return f"{text} Target: {target}{self._profile_of_target}.".lstrip()
         return text
 
+    def suggest(self, error: NotFound) -> None:
+        """Add similar ids to the error, unless an owner was given: then only that owner's ids may be shown."""
+        stores: Stores | None = self.__dict__.get("stores")
+        parameters = self._context.params
+        if stores is None or any(parameters.get(name) is not None for name in ("tenant", "user")):
+            return
+        from chatstore_cli.cli.suggestions import add_suggestion
+
+        add_suggestion(error, stores, self.layout)
+
     @cached_property
     def zone(self) -> tzinfo:
         """The time zone of the days and times that the user reads and writes: --timezone, else chatstore.timezone."""
@@ -177,13 +187,36 @@ class Invocation:
         written = self._write(result, terminal)
         sys.stdout.flush()
         if written.hidden:
-            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
-            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
+            can_choose = any(each.name == "columns" for each in self._context.command.params)
+            ways = "-o md, --columns, or" if can_choose else "-o md or"
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use {ways} a wider terminal.")
         if isinstance(result, Listing):
             if not written.rows:
                 self.say(self.with_target(result.empty))
-            if (cursor := result.end_cursor) and self.options.output not in (OutputFormat.JSON, OutputFormat.YAML):
-                self.say(f"Next page: --cursor {cursor}")
+            self._say_what_is_left(result)
+
+    def _say_what_is_left(self, listing: Listing) -> None:
+        """After a page: how many rows there are, and how to get the rest.
+
+        A file must not pass for the whole list, so for CSV and JSONL, and for an order that no cursor continues, this is
+        said with --quiet too.
+        """
+        if self.is_table and listing.of_total is not None and not self.options.quiet:
+            self.say(listing.of_total() or "")
+        cursor = listing.end_cursor
+        if not (cursor or listing.is_truncated):
+            return
+        output = self.options.output
+        ways = [f"--cursor {cursor}"] if cursor else []
+        has_all = any(each.name == "all_" for each in self._context.command.params)
+        if output in (OutputFormat.CSV, OutputFormat.JSONL):
+            to_get_all = ["--all for all rows"] if has_all else []
+            rest = " or ".join([*(f"{way} for the next page" for way in ways), *to_get_all]) or "a higher --limit"
+            self.warn(f"The output is truncated: there are more rows. Use {rest}.")
+        elif not ways:
+            self.warn(f"There are more rows. Use a higher --limit{' or --all' if has_all else ''}.")
+        elif output not in (OutputFormat.JSON, OutputFormat.YAML):
+            self.say(f"Next page: {ways[0]}")
 
     def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
         """Write a result to stdout, or a table that is longer than the screen to the pager."""
@@ -215,7 +248,12 @@ class Invocation:
 
     def say(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet: one line, because a file name in it may have line feeds."""
-        if not self.options.quiet:
+        if text and not self.options.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Print a notice on stderr, with --quiet too."""
+        if text:
             with suppress(OSError):  # a full log, or one whose reader has ended, must not stop the command
                 sys.stderr.write(sanitize_line(text) + "\n")
                 sys.stderr.flush()
@@ -272,6 +310,14 @@ class Invocation:
         from chatstore_cli.render.progress import progress_bar
 
         return progress_bar(total_bytes, terminal_of(True, self.options.color))
+
+    def counting(self, total: int, noun: str) -> AbstractContextManager[Callable[[int], None]]:
+        """A progress bar over `total` things, under the conditions of `progress`."""
+        if self.options.quiet or not sys.stderr.isatty():
+            return nullcontext(lambda _: None)
+        from chatstore_cli.render.progress import counting_bar
+
+        return counting_bar(total, noun, terminal_of(True, self.options.color))
 
     def confirm(self, plan: str, *, yes: bool = False, flag: str = "--yes") -> None:
         """Return if the flag is set or the user confirms on a terminal. Raises NeedsConfirmation otherwise."""

@@ -207,6 +207,7 @@ def _invoke(arguments: Sequence[str]) -> int:
     except NotFound as error:
         invocation = global_options(context).invocation
         if invocation is not None:
+            invocation.suggest(error)
             error.hint = invocation.with_target(error.hint or "") or None
         raise
     sys.stdout.flush()

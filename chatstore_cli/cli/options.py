@@ -229,7 +229,7 @@ class ChatGroup(TyperGroup):
 
 def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = None) -> typer.Typer:
     """A Typer for a command group, such as `sessions`."""
-    return typer.Typer(
+    app = typer.Typer(
         cls=_group_class(lazy_commands or {}),
         name=name,
         help=summary,
@@ -237,6 +237,9 @@ def group(name: str, summary: str, lazy_commands: Mapping[str, str] | None = Non
         add_completion=False,
         rich_markup_mode=None,
     )
+    # Without a callback, Typer makes a group with one own command that command itself, whatever its lazy commands are.
+    app.callback()(lambda: None)
+    return app
 
 
 def _group_class(lazy_commands: Mapping[str, str]) -> type[ChatGroup]:

@@ -10,7 +10,9 @@ from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.session_reader import (
     ReaderOfAddressableSessions,
     ReaderOfCollection,
+    ReaderOfModels,
     ReaderOfOwnDocuments,
+    ReaderWithoutUsage,
     ReaderWithRemarks,
     SessionReader,
 )
@@ -31,12 +33,23 @@ def split_by_answer(
     answering: list[SessionReader] = []
     notes: list[str] = []
     for reader in readers:
-        fields = reader.unanswerable(query)
+        fields = [*reader.unanswerable(query), *_not_stored(reader, query)]
         if not fields:
             answering.append(reader)
         elif may_appear or not (isinstance(reader, ReaderOfCollection) and reader.is_absent()):
             notes.append(f"The layout {reader.layout} has no {' and no '.join(fields)}, so its sessions are left out.")
     return answering, notes
+
+
+def _not_stored(reader: SessionReader, query: SessionQuery) -> list[str]:
+    """What a layout does not store, and an unindexed filter of the query needs."""
+    no_usage = isinstance(reader, ReaderWithoutUsage)
+    missing = {
+        "tokens": query.min_tokens is not None and no_usage,
+        "cost": query.min_cost is not None and no_usage,
+        "model": query.model is not None and not isinstance(reader, ReaderOfModels),
+    }
+    return [name for name, is_missing in missing.items() if is_missing]
 
 
 def foreign_of(readers: Sequence[SessionReader]) -> list[ForeignDocuments]:
@@ -101,6 +114,17 @@ class InvalidNumbers:
         return [f"{some}. The first one is {self._first}."]
 
 
+WHOLE_ID = "The whole id is required. To list session ids, run: chatstore sessions list."
+
+
+def _suggestion(readers: Sequence[SessionReader], session_id: str) -> list[str]:
+    from chatstore_cli.core.similar import suggestion
+    from chatstore_cli.core.similar_sessions import similar_sessions
+
+    meant = suggestion(similar_sessions(readers, session_id))
+    return [] if meant is None else [meant]
+
+
 def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[SessionReader, Session]:
     """The session of that id, and the reader that has it. Raises NotFound, and Conflict if two layouts have it."""
     matches = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
@@ -111,8 +135,7 @@ def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[Ses
             kind_of_thing="session",
             name=session_id,
             where=f" in {searched}" if searched else "",
-            hint=" ".join(["The whole id is required. To list session ids, run: chatstore sessions list.", *foreign])
-            + not_searched(readers),
+            hint=" ".join([*_suggestion(readers, session_id), WHOLE_ID, *foreign]) + not_searched(readers),
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.session import Session, SessionStatus
@@ -21,6 +22,9 @@ class SessionQuery:
 
     `paused` selects only paused sessions. With `without_ledger` a reader may leave out sessions that are known to have rows
     in the usage ledger. No layout stores tags: core/labels/ answers `tag`, and readers never see it.
+
+    No index has `title` (a part of the shown title, in any case), `model` (a model in the session's stored usage) and the
+    minimum numbers. Sessions are read one by one for them: see `indexed` and core/sessions/bounded_list.py.
     """
 
     layout: str | None = None
@@ -33,9 +37,27 @@ class SessionQuery:
     without_ledger: bool = False
     paused: bool = False
     tag: str | None = None
+    title: str | None = None
+    model: str | None = None
+    min_messages: int | None = None
+    min_tokens: int | None = None
+    min_cost: Decimal | None = None
+
+    @property
+    def indexed(self) -> SessionQuery:
+        """The query without the filters that no index has."""
+        return replace(self, title=None, model=None, min_messages=None, min_tokens=None, min_cost=None)
+
+    @property
+    def needs_usage(self) -> bool:
+        """Whether the tokens or the cost of a session decide whether it matches."""
+        return self.min_tokens is not None or self.min_cost is not None
 
     def matches(self, session: Session) -> bool:
-        """Whether a session passes every filter. Layouts may prefilter, but this decides."""
+        """Whether a session passes every filter except `model`. Layouts may prefilter, but this decides.
+
+        A number that is unknown, or an unknown title, does not pass a filter on it.
+        """
         return (
             (self.layout is None or session.layout == self.layout)
             and (self.tenant_id is None or session.tenant_id == self.tenant_id)
@@ -45,7 +67,15 @@ class SessionQuery:
             and (not self.paused or session.paused)
             and (self.since is None or (session.updated_at is not None and session.updated_at >= self.since))
             and (self.until is None or (session.updated_at is not None and session.updated_at < self.until))
+            and (self.title is None or self.title.casefold() in (session.title or "").casefold())
+            and (self.min_messages is None or session.message_count >= self.min_messages)
+            and (self.min_tokens is None or _at_least(session.usage and session.usage.total_tokens, self.min_tokens))
+            and (self.min_cost is None or _at_least(session.usage and session.usage.cost, self.min_cost))
         )
+
+
+def _at_least(value: Decimal | int | None, least: Decimal | int) -> bool:
+    return value is not None and value >= least
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -6,16 +6,20 @@ the errors of its driver.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from chatstore_cli.domain.foreign import ForeignDocuments
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
     from chatstore_cli.domain.session import Expiry, Session
+
+NameField = Literal["tenant", "user"]
 
 
 class SessionReader(Protocol):
@@ -83,3 +87,82 @@ class ReaderWithExpiry(Protocol):
 
     def expiry(self, session_id: str) -> Expiry:
         """When the oldest and the newest message of a session expire."""
+
+
+@runtime_checkable
+class SessionCounter(Protocol):
+    """A reader that counts sessions without reading what a list shows of them."""
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many sessions pass the indexed filters of the query; it stops at `limit`.
+
+        The count includes sessions that lists leave out because no text addresses them.
+        """
+
+
+@runtime_checkable
+class ReaderInOneStream(Protocol):
+    """A reader for which reading all sessions page by page would take too long."""
+
+    def all_newest_first(self, query: SessionQuery, after: SessionKey | None) -> Iterator[Session]:
+        """Every session that matches, as `newest_first` returns them."""
+
+
+@runtime_checkable
+class ReaderOfMessageUsage(Protocol):
+    """A reader of sessions whose usage is in their messages, so that a list does not have it."""
+
+    def with_usage(self, sessions: Sequence[Session]) -> list[Session]:
+        """The same sessions with their usage."""
+
+
+@runtime_checkable
+class ReaderWithoutUsage(Protocol):
+    """A reader of sessions that have no tokens and no cost."""
+
+    has_no_usage: Literal[True]
+
+
+@runtime_checkable
+class ReaderOfModels(Protocol):
+    """A reader of sessions whose stored usage names models."""
+
+    def having_used(self, model: str, session_ids: Sequence[str]) -> Collection[str]:
+        """Those of the sessions whose stored usage names the model."""
+
+
+MOST_NAMES = 10_000
+"""A reader returns at most one name more than this, those with the most sessions first."""
+
+
+class NameTotal(NamedTuple):
+    """A tenant or a user: how many sessions there are, and when the last one was updated."""
+
+    name: str | None
+    """None for sessions without one."""
+    sessions: int
+    updated_at: datetime | None
+
+
+@runtime_checkable
+class ReaderOfNames(Protocol):
+    """A reader that knows the tenants and users of its sessions without reading each session."""
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The sessions of each tenant or user, in any order; a name may come several times. Only of a tenant, if given."""
+
+
+@runtime_checkable
+class ReaderWithTimeLimit(Protocol):
+    """A reader that can be stopped."""
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Limit the total time of all operations inside; they raise Unreachable when it is over."""
+
+
+@runtime_checkable
+class ReaderOfIds(Protocol):
+    """A reader that finds the beginnings of ids in an index."""
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of sessions that begin with this text."""

@@ -154,11 +154,16 @@ def remove_parts(
     connection: Connection, layout: str, session_id: str, parts: Sequence[Part], deleted_at: datetime
 ) -> list[StoredPart]:
     """Delete all of a session's documents. If this is interrupted, call it again: the tombstone stays."""
-    for name, _ in parts:
-        require_removable(connection, name)  # before the tombstone, which would hide a session that still exists
+    require_all_removable(connection, parts)  # before the tombstone, which would hide a session that still exists
     with driver_errors(f"deleting session {session_id!r}"):
         write_tombstone(connection, layout, session_id, deletion_instant(deleted_at))
         return [
             StoredPart(name, connection.collection(name).delete_many(selected).deleted_count)
             for name, selected in parts
         ]
+
+
+def require_all_removable(connection: Connection, parts: Sequence[Part]) -> None:
+    """Raise UnsuitableCollection if documents cannot be deleted from one of the collections."""
+    for name, _ in parts:
+        require_removable(connection, name)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -42,6 +43,8 @@ class PostgresDatabase:
         self._seconds = timeout_seconds
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._limit: ContextVar[int | None] = ContextVar("limit", default=None)
+        """The time limit of statements, in milliseconds, if it is not the usual one."""
         self._has_tables = False
         """Whether the tables have the needed version: looked up before the first change, and after an error."""
 
@@ -121,11 +124,24 @@ class PostgresDatabase:
     def read(self, doing: str, operation: Callable[[Connection], Result]) -> Result:
         """The result of an operation that only reads. It is repeated after lost connections."""
 
+        limit = self._limit.get()
+
         def once() -> Result:
             with self.engine.connect() as connection:
+                if limit is not None:
+                    connection.execute(text(f"SET LOCAL statement_timeout = {limit}"))
                 return operation(connection)
 
         return self._call(doing, once, repeatable=True)
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Limit each statement that `read` runs inside. It raises Overdue when the time is over."""
+        before = self._limit.set(max(1, int(min(seconds, self._seconds) * 1000)))
+        try:
+            yield
+        finally:
+            self._limit.reset(before)
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[Connection]:

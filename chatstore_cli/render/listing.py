@@ -94,7 +94,9 @@ class Listing:
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
     one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are one list
     that is written in little memory; after the last one `cursor_after` returns the cursor for the next page, and
-    `beside_after` the keys beside them.
+    `beside_after` the keys beside them. `is_truncated`: there are more rows than these, which no cursor continues.
+    `of_total` returns how many there are in all, as a sentence; it is called when a table was written, because counting may
+    take a moment.
     """
 
     columns: Sequence[Column]
@@ -108,7 +110,8 @@ class Listing:
     upright: bool = False
     live: bool = False
     streamed: bool = False
-
+    is_truncated: bool = False
+    of_total: Callable[[], str | None] | None = None
     cursor_after: Callable[[], str | None] | None = None
     beside_after: Callable[[], Mapping[str, Any]] = dict
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from chatstore_cli.domain.journal import Progress
@@ -36,3 +36,13 @@ def progress_bar(total_bytes: int, terminal: Terminal) -> Iterator[Callable[[Pro
             bar.update(task, completed=sum(offsets.values()), rate=rate)
 
         yield show
+
+
+@contextmanager
+def counting_bar(total: int, noun: str, terminal: Terminal) -> Iterator[Callable[[int], None]]:
+    """Show how many things of `total` are done; 0: their number is not known."""
+    console = Console(file=sys.stderr, no_color=not terminal.color, legacy_windows=False)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(noun), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total or None)
+        yield lambda done: bar.update(task, completed=done)

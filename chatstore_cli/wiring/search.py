@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def message_searchers(stores: Stores, layout: str | None = None) -> list[MessageSearcher]:
-    """The searchers of every layout, or of the named one. Raises BadValue for an unknown layout."""
+    """The searchers of every layout, or of the named one. Raises NotFound for an unknown layout."""
     return [_searcher_of(stores, reader) for reader in stores.session_readers(layout)]
 
 

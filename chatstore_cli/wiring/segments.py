@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.wiring.layout_errors import unusable_layout
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.segments import DocumentSizes, SegmentStore
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def document_layouts(stores: Stores, layout: str | None = None) -> list[str]:
-    """The layouts in which a document grows with its session, or only the named one. Raises BadValue for any other."""
+    """The layouts in which a document grows with its session, or only the named one. Raises BadValue, NotFound."""
     layouts = list(_shapes(stores))
     if layout is not None and layout not in layouts:
+        from chatstore_cli.mongo.layouts.registry import LAYOUTS
+
+        if layout not in LAYOUTS:
+            raise unusable_layout(layout, layouts)
         expected = f"a layout whose documents grow with their sessions: {', '.join(layouts)}"
         raise BadValue(name="--layout", value=layout, expected=expected)
     return layouts if layout is None else [layout]

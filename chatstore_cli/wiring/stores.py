@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import BadValue, Unreachable
+from chatstore_cli.domain.errors import Unreachable
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 THREADS = "threads"
 """The layout whose sessions can be in another database than those of the other layouts."""
-
-_LAYOUTS_OFF = {
-    "general": "The layout general is off. For the reason, see layouts.general.sessions in: chatstore config show",
-    "agent_sessions": "The layout agent_sessions is off. To read it, set chatstore.agents.sessions and .messages.",
-}
-"""Why a layout that exists is not used."""
-
 
 GENERAL = "general"
 """The layout of general chats. The indexes of the session registry are listed with this layout."""
@@ -303,7 +296,7 @@ class Stores:
         return MongoThreadRepairs(self.connection, self.settings, self.settings.verify.seconds_per_check)
 
     def session_readers(self, layout: str | None = None, *, used_for_long: bool = False) -> list[SessionReader]:
-        """The readers of every layout, or of the named one. Raises BadValue for an unknown layout.
+        """The readers of every layout, or of the named one. Raises NotFound, and BadValue if it is off.
 
         With `used_for_long` they notice at once when a missing collection is created; others may take some seconds.
         """
@@ -313,8 +306,9 @@ class Stores:
 
         used = used_layouts(self.settings)
         if layout is not None and layout not in used:
-            hint = _LAYOUTS_OFF.get(layout)
-            raise BadValue(name="--layout", value=layout, expected=f"a layout: {', '.join(used)}", hint=hint)
+            from chatstore_cli.wiring.layout_errors import unusable_layout
+
+            raise unusable_layout(layout, used)
         names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()
         return [

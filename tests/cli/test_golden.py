@@ -24,6 +24,8 @@ COMMANDS = {
     "sessions-list": ("sessions", "list", "--limit", "6"),
     "sessions-show-workflow": ("sessions", "show", "triage-0", "--first", "1", "--last", "2"),
     "sessions-show-messages": ("sessions", "show", "journal-a"),
+    "search": ("search", "bold turn", "--limit", "3"),
+    "search-substring": ("search", "--substring", "parc", "--layout", "messages"),
     "history": ("history", "journal-a", "--limit", "4"),
     "usage": ("usage",),
     "usage-by-day": ("usage", "--by", "day"),

@@ -35,12 +35,14 @@ def _walk(command: Any, context: Any, path: tuple[str, ...] = ()) -> Iterator[tu
 ROOT = root_command()
 COMMAND_LINE = list(_walk(ROOT, ROOT.context_class(ROOT, info_name="chatstore")))
 EVERY_COMMAND = [
-    pytest.param(path, id=" ".join(path)) for path, command, _ in COMMAND_LINE if not hasattr(command, "list_commands")
+    pytest.param(path, id=" ".join(path))
+    for path, command, context in COMMAND_LINE
+    if not hasattr(command, "list_commands") or not command.list_commands(context)
 ]
 EVERY_GROUP = [
     pytest.param(path, command.list_commands(context), id=" ".join(path) or "chatstore")
     for path, command, context in COMMAND_LINE
-    if hasattr(command, "list_commands")
+    if hasattr(command, "list_commands") and command.list_commands(context)
 ]
 
 
@@ -137,7 +139,7 @@ def broken_list(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise request.param
 
-    monkeypatch.setattr("chatstore_cli.cli.commands.sessions.sessions.list_sessions", fail)
+    monkeypatch.setattr("chatstore_cli.core.sessions.listing.list_sessions", fail)
 
 
 @pytest.mark.parametrize("broken_list", [ValueError("the text of a bug\nwith two lines")], indirect=True)

@@ -5,35 +5,47 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from functools import cache, cached_property
 
 _RUN = re.compile("[\\x00-\\x7f]?[^\\x00-\\x7f]+")
 """Characters outside ASCII with the letter before them, which their accents may belong to."""
 
 
+MOST_ACCENTS = 64
+
+
+@cache
+def _many_accents() -> re.Pattern[str]:
+    # Of the rare characters above U+FFFF, those that may be accents count as such: a set of them would be slow to search.
+    accents = "".join(character for code in range(0x300, 0x10000) if unicodedata.combining(character := chr(code)))
+    return re.compile(f"[{accents}]{{{MOST_ACCENTS + 1}}}|[\U000101fd-\U0001e94a]{{{MOST_ACCENTS + 1}}}")
+
+
 class NormalForm:
-    """A text in NFC. An accent may be one character in it, and two where the text is stored."""
+    """A text in NFC. An accent may be one character in it, and two where the text is stored.
+
+    A text with more than MOST_ACCENTS in one place stays as it is stored: the time that Python needs to sort them grows
+    with the square of their number, to minutes for a text of 200 KB.
+    """
 
     def __init__(self, stored: str) -> None:
         self._stored = stored
-        self._changed: list[tuple[int, int, int, int]] = []
-        """Runs that changed: beginning and end in the text in NFC, then in the stored text."""
-        self.text = stored if stored.isascii() or unicodedata.is_normalized("NFC", stored) else self._normalized()
+        is_kept = stored.isascii() or _many_accents().search(stored) is not None
+        self.text = stored if is_kept else unicodedata.normalize("NFC", stored)
 
-    def _normalized(self) -> str:
-        parts: list[str] = []
-        copied = length = 0
-        for match in _RUN.finditer(self._stored):
+    @cached_property
+    def _changed(self) -> list[tuple[int, int, int, int]]:
+        """Runs of characters that changed: beginning and end in the text in NFC, then in the stored text."""
+        changed: list[tuple[int, int, int, int]] = []
+        shorter = 0
+        for match in _RUN.finditer(self._stored) if self.text != self._stored else ():
             run = match[0]
             normal = unicodedata.normalize("NFC", run)
-            if normal == run:
-                continue
-            before = self._stored[copied : match.start()]
-            length += len(before)
-            self._changed.append((length, length + len(normal), match.start(), match.end()))
-            parts += [before, normal]
-            length += len(normal)
-            copied = match.end()
-        return "".join([*parts, self._stored[copied:]])
+            if normal != run:
+                start = match.start() - shorter
+                changed.append((start, start + len(normal), match.start(), match.end()))
+                shorter += len(run) - len(normal)
+        return changed
 
     def stored_span(self, start: int, end: int) -> tuple[int, int]:
         """Where a part of the text in NFC, which is not empty, is in the stored text."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
+from chatstore_cli.domain.labels import LabelStore, SessionRef
 from chatstore_cli.domain.removal import SessionRemover, StoredPart
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock
@@ -23,6 +24,7 @@ class Removal:
     parts: list[StoredPart]
     remover: SessionRemover
     kept_in: Callable[[str], UsageLedger] | None = None
+    labels: LabelStore | None = None
 
     @property
     def plan(self) -> str:
@@ -42,11 +44,19 @@ class Removal:
         """
         if self.kept_in is not None:
             carry_over_counters(self.kept_in(self.layout), self.session_id)
-        return self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
+        removed = self.remover.remove(self.session_id, clock(), keep_usage=self.kept_in is not None)
+        if self.labels is None:
+            return removed
+        ref = SessionRef(self.layout, self.session_id)
+        return [*removed, StoredPart(self.labels.collection, self.labels.remove(ref))]
 
 
 def plan_removal(
-    readers: Sequence[SessionReader], session_id: str, *, kept_in: Callable[[str], UsageLedger] | None = None
+    readers: Sequence[SessionReader],
+    session_id: str,
+    *,
+    kept_in: Callable[[str], UsageLedger] | None = None,
+    labels: LabelStore | None = None,
 ) -> Removal:
     """The plan to delete a session, with its usage unless `kept_in`, which opens a layout's ledger, keeps that.
 
@@ -58,13 +68,22 @@ def plan_removal(
         reader, session = find_session(readers, session_id)
     except NotFound:
         for remover in readers:
-            parts = remover.parts(session_id, keep_usage=keep_usage) if isinstance(remover, SessionRemover) else []
-            if isinstance(remover, SessionRemover) and any(part.documents for part in parts):
-                return Removal(session_id, remover.layout, parts, remover, kept_in)
+            if not isinstance(remover, SessionRemover):
+                continue
+            parts = remover.parts(session_id, keep_usage=keep_usage)
+            parts = [*parts, *_counted(labels, SessionRef(remover.layout, session_id))]
+            if any(part.documents for part in parts):
+                return Removal(session_id, remover.layout, parts, remover, kept_in, labels)
         raise
     if not isinstance(reader, SessionRemover):
         raise NotAllowed(
             what=f"Sessions of the layout {reader.layout} cannot be deleted.", hint="chatstore only reads this layout."
         )
     parts = reader.parts(session.session_id, keep_usage=keep_usage)
-    return Removal(session.session_id, reader.layout, parts, reader, kept_in)
+    parts = [*parts, *_counted(labels, SessionRef(reader.layout, session.session_id))]
+    return Removal(session.session_id, reader.layout, parts, reader, kept_in, labels)
+
+
+def _counted(labels: LabelStore | None, session: SessionRef) -> list[StoredPart]:
+    """The labels of a session as a part of it."""
+    return [] if labels is None else [StoredPart(labels.collection, labels.count(session))]

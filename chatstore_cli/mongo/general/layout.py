@@ -14,8 +14,9 @@ from chatstore_cli.core.general.ids import highest_number
 from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.foreign_documents import lacks_right
@@ -76,6 +77,10 @@ class GeneralLayout(DocumentLayout):
             self._note_missing_right(error)
             return None
 
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The chats of each tenant or user."""
+        return self._readable(super().totals_by(field, tenant_id))
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every chat that matches."""
         return self._readable(super().all_facts(query))
@@ -106,10 +111,17 @@ class GeneralLayout(DocumentLayout):
         """The filters for which general chats have no field: only `workflow`."""
         return [] if query.workflow is None else ["workflow"]
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
         """Delete a chat like any other session. Before that, raise the counter, so that no other chat gets its number."""
         self._count_number_of(session_id)
-        return super().remove(session_id, deleted_at, keep_usage=keep_usage)
+        return super().remove(session_id, deleted_at, keep_usage=keep_usage, expected=expected)
 
     def _count_number_of(self, session_id: str) -> None:
         document = self._collection.locate(session_id, {**dict.fromkeys(self.shape.fact_fields, 1), CHAT_NUMBER: 1})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from pymongo import ReturnDocument
@@ -20,6 +20,8 @@ from chatstore_cli.mongo.labels.documents import OWN_LABELS, label_id, session_o
 
 _AT_ONCE = 1_000
 _ATTEMPTS = 100
+_SECONDS_IF_OPTIONAL = 1.0
+"""How long a command that needs no MongoDB otherwise waits for it."""
 
 
 class MongoLabels:
@@ -29,6 +31,7 @@ class MongoLabels:
         """With `are_optional`, sessions are shown without labels if the server cannot be reached."""
         self._connection = connection
         self._are_optional = are_optional
+        self._is_reached = False
         self.collection = settings.chatstore.labels.collection
         self.remarks: list[str] = []
 
@@ -127,6 +130,9 @@ class MongoLabels:
         return changed
 
     def count(self, session: SessionRef) -> int:
+        return self._or_none(lambda: self._count(session))
+
+    def _count(self, session: SessionRef) -> int:
         if not self._exists():
             return 0
         with driver_errors("counting what would be deleted"):
@@ -136,6 +142,21 @@ class MongoLabels:
         return int(found)
 
     def remove(self, session: SessionRef) -> int:
+        return self._or_none(lambda: self._remove(session))
+
+    def _or_none(self, operation: Callable[[], int]) -> int:
+        """The result of the operation; 0 if labels are optional and the server cannot be reached."""
+        if self._are_optional and self.remarks:
+            return 0
+        try:
+            return operation()
+        except Unreachable as error:
+            if not self._are_optional:
+                raise
+            self.remarks = [f"The labels in {self.collection} are left. {error.as_text()}"]
+            return 0
+
+    def _remove(self, session: SessionRef) -> int:
         if not self._exists():
             return 0
         require_own(self._connection, self.collection, OWN_LABELS)
@@ -152,6 +173,9 @@ class MongoLabels:
         return next((row for row in rows if session_of(row) == session), None)
 
     def _exists(self) -> bool:
+        if self._are_optional and not self._is_reached:
+            self._connection.reach(_SECONDS_IF_OPTIONAL)
+            self._is_reached = True
         facts = collection_facts(self._connection, self.collection)
         return facts.exists and facts.is_usable
 

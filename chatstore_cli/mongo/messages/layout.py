@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound
@@ -18,11 +18,11 @@ from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Expiry, Session, SessionStatus
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.collections import collection_facts
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition
 from chatstore_cli.mongo.message_counts import MessageCounts
@@ -30,10 +30,11 @@ from chatstore_cli.mongo.messages.ordering import MessagesInOrder, newest_in_ord
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
-from chatstore_cli.mongo.messages.removal import remove_session
+from chatstore_cli.mongo.messages.removal import remove_session, require_unchanged
 from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
+from chatstore_cli.mongo.name_totals import ids_beginning_with
 from chatstore_cli.mongo.tombstones import count_parts
 
 if TYPE_CHECKING:
@@ -124,14 +125,40 @@ class MessagesLayout:
         with driver_errors(f"listing the sessions of {self._name}"):
             page = list(islice(self._keys(query, after, limit), limit))
             self._count_unaddressable()
-            if not page:
-                return
-            oldest = self._times.oldest_of(session for session, _ in page)
-            newest = dict(page)
-            for session, count in self._counts.of(
-                list(newest), COUNT_CAP, has_index=not self._times.is_absent and self._times.has_session_index
-            ):
-                yield _session(session, oldest.get(session), newest[session], count)
+            yield from self._with_facts(page)
+
+    def all_newest_first(self, query: SessionQuery, after: SessionKey | None) -> Iterator[Session]:
+        """Every session that matches, in the order of `newest_first`. Only the ids of the sessions stay in memory."""
+        with driver_errors(f"listing the sessions of {self._name}"):
+            keys = self._keys(query, after, _CHUNK)
+            while page := list(islice(keys, _CHUNK)):
+                yield from self._with_facts(page)
+            self._count_unaddressable()
+
+    def _with_facts(self, page: list[tuple[str, datetime | None]]) -> Iterator[Session]:
+        if not page:
+            return
+        oldest = self._times.oldest_of(session for session, _ in page)
+        newest = dict(page)
+        for session, count in self._counts.of(
+            list(newest), COUNT_CAP, has_index=not self._times.is_absent and self._times.has_session_index
+        ):
+            yield _session(session, oldest.get(session), newest[session], count)
+
+    within = staticmethod(time_limit)
+    has_no_usage: Literal[True] = True
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many sessions match; it stops at `limit`. Their messages are not counted."""
+        with driver_errors(f"counting the sessions of {self._name}"):
+            return sum(1 for _ in islice(self._keys(query.indexed, None, _CHUNK), limit))
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of sessions that begin with this text."""
+        if self.is_absent():
+            return []
+        with driver_errors(f"looking up ids in {self._name}"):
+            return ids_beginning_with(self._messages, ("session_id",), prefix, limit)
 
     def _keys(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[tuple[str, datetime | None]]:
         """The sessions below `after` that match, with their newest instants, in descending order of SessionKey."""
@@ -238,12 +265,22 @@ class MessagesLayout:
         """The stored parts of a session by collection. Flat messages have no usage."""
         return count_parts(self._connection, [(self._name, self._rows_of(session_id))])
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
         """Delete a session's messages, and store a tombstone, so that journals do not restore them."""
+        rows = self._rows_of(session_id)
         with driver_errors(f"deleting session {session_id!r}"):
-            removed = remove_session(
-                self._connection, LAYOUT, session_id, self._name, self._rows_of(session_id), deleted_at
-            )
+            if expected is not None:
+                require_unchanged(self._connection, LAYOUT, session_id, self._name, rows, expected)
+                # A message that is dated later than all of these is a new one, whenever it is stored.
+                deleted_at = deleted_at if expected.updated_at is None else min(deleted_at, expected.updated_at)
+            removed = remove_session(self._connection, LAYOUT, session_id, self._name, rows, deleted_at)
         return [StoredPart(self._name, removed)]
 
     def _rows_of(self, session_id: str) -> Document:

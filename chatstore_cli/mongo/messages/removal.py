@@ -8,6 +8,7 @@ from itertools import islice
 
 from pymongo.collection import Collection
 
+from chatstore_cli.domain.removal import SessionState
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.collections import require_removable
@@ -40,6 +41,30 @@ def remove_session(
     # Another process may have deleted the session too: from now on its tombstone decides as it is stored.
     tombstone = tombstones_of(connection, layout, [session_id])[session_id]
     return remove_covered(messages, messages.find(selected, _FIELDS, **option), tombstone)
+
+
+def require_unchanged(
+    connection: Connection, layout: str, session_id: str, collection: str, selected: Document, expected: SessionState
+) -> None:
+    """Raise SessionChanged if the rows of a session are not those of this state.
+
+    If its tombstone covers all rows, and they are not more than expected, a deletion was interrupted: that is no change.
+    """
+    tombstone = tombstones_of(connection, layout, [session_id]).get(session_id)
+    messages = connection.reading_from_primary().collection(collection)
+    selected, option = exactly(messages, selected)
+    number, are_covered = 0, tombstone is not None
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    for row in messages.find(selected, _FIELDS, **option):
+        moment = _moment(row)
+        number += 1
+        are_covered = are_covered and tombstone is not None and tombstone.covers(moment, row_key(row["_id"]))
+        if moment is not None:
+            oldest = moment if oldest is None else min(oldest, moment)
+            newest = moment if newest is None else max(newest, moment)
+    if number and not (are_covered and number <= expected.message_count):
+        expected.require(session_id, SessionState(oldest, newest, number))
 
 
 def remove_covered(messages: Collection[Document], rows: Iterable[Document], tombstone: Tombstone) -> int:

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.agent_sessions import AGENT_SESSIONS
@@ -20,6 +20,7 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.domain.threads.turns import turn
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.agent_sessions.documents import (
@@ -30,7 +31,7 @@ from chatstore_cli.mongo.agent_sessions.documents import (
 )
 from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
 from chatstore_cli.mongo.collections import collection_facts
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import (
     addressable_id,
@@ -41,6 +42,7 @@ from chatstore_cli.mongo.identifiers import (
 )
 from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
 from chatstore_cli.mongo.message_counts import MessageCounts
+from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.search.ports import MessageSearcher
@@ -101,11 +103,46 @@ class AgentSessionsLayout:
         if not self._answers(query):
             return
         with driver_errors(f"listing the sessions of {self._name}"):
-            if self._in_memory or self._has_odd_keys():
-                found = heapq.nlargest(limit, self._fitting(self._all(query), query, after), key=SessionKey.of)
-            else:
-                found = self._page(query, after, limit)
-            yield from self._with_counts(found, COUNT_CAP)
+            yield from self._with_counts(self._newest(query, after, limit), COUNT_CAP)
+
+    def _newest(self, query: SessionQuery, after: SessionKey | None, limit: int) -> list[Session]:
+        if self._in_memory or self._has_odd_keys():
+            return heapq.nlargest(limit, self._fitting(self._all(query), query, after), key=SessionKey.of)
+        return self._page(query, after, limit)
+
+    within = staticmethod(time_limit)
+    has_no_usage: Literal[True] = True
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many sessions match; it stops at `limit`."""
+        if not self._answers(query):
+            return 0
+        with driver_errors(f"counting the sessions of {self._name}"):
+            return len(self._newest(query.indexed, None, limit))
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The sessions of each user. There are no tenants."""
+        if field == "tenant" or tenant_id is not None:
+            return
+        if self._in_memory:
+            yield from totals_of(self.all_facts(SessionQuery()), field)
+        elif self._answers(SessionQuery()):
+            with driver_errors(f"counting the sessions of each {field} in {self._name}"):
+                yield from grouped_totals(
+                    self._sessions,
+                    OWN_AGENT_SESSIONS.filter(),
+                    field=field,
+                    names=("user_id",),
+                    times=("updated_at",),
+                    to_session=_to_session,
+                )
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of sessions that begin with this text."""
+        if not self._exists():
+            return []
+        with driver_errors(f"looking up ids in {self._name}"):
+            return ids_beginning_with(self._sessions, ("session_id",), prefix, limit)
 
     def find(self, session_id: str) -> Session | None:
         """One session with its exact number of messages; None if it does not exist."""

@@ -7,7 +7,7 @@ by the time at which their transcripts were stored, for which no further index i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,13 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, lacks_right
 from chatstore_cli.mongo.identifiers import id_values, is_storable
+from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.products.call_documents import OWN_CALLS, items_of, to_messages, to_session, with_usage
 from chatstore_cli.mongo.products.newest_calls import (
     FILTERED_FIELDS,
@@ -127,6 +129,42 @@ class CallsLayout:
                         yield with_usage(session, items_of(row))
         except NotAllowed as error:
             self._note_missing_right(error)
+
+    within = staticmethod(time_limit)
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The calls of each tenant or user."""
+        query = SessionQuery(tenant_id=tenant_id)
+        try:
+            if self._in_memory:
+                yield from totals_of(self.all_facts(query), field)
+            elif self._answers(query):
+                with driver_errors(f"counting the calls of each {field} in {self._name}"):
+                    yield from grouped_totals(
+                        self._calls,
+                        {"$and": conditions_of(query)},
+                        field=field,
+                        names=("orgId" if field == "tenant" else "createdByUserId",),
+                        times=("_id", "updatedAt"),
+                        to_session=to_session,
+                    )
+        except NotAllowed as error:
+            self._note_missing_right(error)
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of calls that begin with this text."""
+        if not self._exists():
+            return []
+        with driver_errors(f"looking up ids in {self._name}"):
+            return ids_beginning_with(self._calls, ("sessionId",), prefix, limit)
+
+    def with_usage(self, sessions: Sequence[Session]) -> list[Session]:
+        """The calls with the usage in the metrics of their items."""
+        found = []
+        for session in sessions:
+            document = self._locate(session.session_id, dict.fromkeys(_METRICS, 1))
+            found.append(session if document is None else with_usage(session, items_of(document)))
+        return found
 
     # --- what the methods share --------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import repeat
@@ -15,14 +15,17 @@ from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart, changed_at_this_moment
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.ledger_layouts import usage_parts
+from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.session_documents.collection import LightCollection, SessionCollection
+from chatstore_cli.mongo.session_documents.counting import count_sessions
 from chatstore_cli.mongo.session_documents.documents import session_id_of, to_message
 from chatstore_cli.mongo.session_documents.listing import (
     LocatedSession,
@@ -31,12 +34,18 @@ from chatstore_cli.mongo.session_documents.listing import (
     can_match,
     listed_facts,
 )
-from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, DocumentShape
-from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts
+from chatstore_cli.mongo.session_documents.shape import SESSION_TYPE, TENANT_FIELDS, DocumentShape
+from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts, require_all_removable
+from chatstore_cli.mongo.used_models import sessions_in_ledger
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.search.ports import MessageSearcher
     from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
+
+
+GUARDED = ("created_at", "status", "last_sequence", "last_segment")
+"""Fields that a planned deletion compares, beside those of the update time: what changes with a session."""
+_NO_MESSAGES: Document = {"messages.0": {"$exists": False}}
 
 
 class DocumentLayout(ABC):
@@ -116,6 +125,46 @@ class DocumentLayout(ABC):
             session = self._collection.to_session(row)
             return self._reader.with_moved_messages([session], {session.session_id: row})[0]
 
+    within = staticmethod(time_limit)
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many sessions pass the indexed filters of the query; it stops at `limit`."""
+        if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
+            return 0
+        with driver_errors(f"counting the sessions of {self._name}"):
+            return count_sessions(self._collection, query.indexed, limit)
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The sessions of each tenant or user."""
+        query = SessionQuery(tenant_id=tenant_id)
+        if self._in_memory:
+            yield from totals_of(self.all_facts(query), field)
+        elif (
+            can_match(self._collection, query) and not self.is_absent() and not self._lookup.take().is_another_products
+        ):
+            match: Document = {"$and": [self._own.filter(), *({"$or": either} for either in branches(query))]}
+            names = (*TENANT_FIELDS, *(("user_id",) if field == "user" else ()))
+            with driver_errors(f"counting the sessions of each {field} in {self._name}"):
+                yield from grouped_totals(
+                    self._sessions,
+                    match,
+                    field=field,
+                    names=names,
+                    times=self.shape.updated_fields,
+                    to_session=self._collection.to_session,
+                )
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of sessions that begin with this text."""
+        if self.is_absent():
+            return []
+        with driver_errors(f"looking up ids in {self._name}"):
+            return ids_beginning_with(self._sessions, self.shape.id_fields, prefix, limit)
+
+    def having_used(self, model: str, session_ids: Sequence[str]) -> set[str]:
+        """Those of the sessions with a report about the model in the usage ledger."""
+        return sessions_in_ledger(self._connection, self._settings, self.layout, model, session_ids)
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches."""
         if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
@@ -149,15 +198,46 @@ class DocumentLayout(ABC):
         """How many documents of a session there are, by collection."""
         return count_parts(self._connection, self._parts(session_id, keep_usage))
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete a session's document, segments and usage, and note that it was deleted on purpose."""
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
+        """Delete a session's document, segments and usage, and note that it was deleted on purpose.
+
+        With `expected` the document is deleted first, by a command whose condition is that it has not changed.
+        """
+        parts = self._parts(session_id, keep_usage)
         # Segments once more at the end: a move may have been between its steps when they were looked up. Usage too: an
         # application may have stored some before it could see that the session was deleted.
         moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
         late = [(self._segments.name, moved_late), *self._usage_parts(session_id, keep_usage)]
-        return remove_parts(
-            self._connection, self.layout, session_id, [*self._parts(session_id, keep_usage), *late], deleted_at
-        )
+        if expected is None:
+            return remove_parts(self._connection, self.layout, session_id, [*parts, *late], deleted_at)
+        require_all_removable(self._connection, parts)
+        heads = self._remove_head(session_id, expected)
+        removed = remove_parts(self._connection, self.layout, session_id, [*parts[:-1], *late], deleted_at)
+        return [*removed, StoredPart(self._name, heads)]
+
+    def _remove_head(self, session_id: str, expected: SessionState) -> int:
+        """Delete the document if the session is as expected, and return how many were deleted. Raises SessionChanged."""
+        fields = {**dict.fromkeys(GUARDED, 1), **dict.fromkeys(self.shape.updated_fields, 1)}
+        row = self._collection.locate(session_id, {**self._facts, **fields})
+        if row is None:
+            return 0
+        with driver_errors(f"deleting session {session_id!r}"):
+            [session] = self._reader.with_moved_messages([self._collection.to_session(row)], {session_id: row})
+            expected.require(session_id, SessionState.of(session))
+            unchanged: Document = {name: {"$eq": row.get(name)} for name in fields}
+            in_head = len(row.get("messages") or []) if self._in_memory else row["message_count"]
+            unchanged |= {"messages": {"$size": in_head}} if in_head else _NO_MESSAGES
+            removed = self._sessions.delete_one({"_id": row["_id"], **unchanged}).deleted_count
+        if not removed and self._collection.locate(session_id) is not None:
+            raise changed_at_this_moment(session_id)
+        return removed
 
     def _parts(self, session_id: str, keep_usage: bool) -> list[Part]:
         require_own(self._connection, self._name, self._own)

@@ -6,7 +6,7 @@ no status and no pause. The usage in its messages is added up for reports only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,20 +18,22 @@ from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart, changed_at_this_moment
 from chatstore_cli.domain.session import COUNT_CAP, Session
+from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.domain.threads.copies import LONGEST_COPY
 from chatstore_cli.domain.threads.filters import unanswerable_filters
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts, require_removable
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import document_id_condition, id_values, is_storable
 from chatstore_cli.mongo.message_counts import MessageCounts
+from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.threads.batches import remove_selected
 from chatstore_cli.mongo.threads.index_specs import index_specs
 from chatstore_cli.mongo.threads.message_usage import MessageUsage
-from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of
+from chatstore_cli.mongo.threads.newest_threads import PROJECTION, NewestThreads, conditions_of, count_threads
 from chatstore_cli.mongo.threads.own_threads import (
     COPIED_AT,
     MESSAGES_PER_ANSWER,
@@ -40,12 +42,15 @@ from chatstore_cli.mongo.threads.own_threads import (
 )
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
+from chatstore_cli.mongo.used_models import threads_with_messages
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.threads.feed import ThreadChanges, ThreadMessageChanges
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
+_GUARDED = ("created_at", "updated_at", "last_sequence")
+"""Fields that a planned deletion compares. Every message of chatstore's writers changes the last one."""
 
 _NOT_BEING_COPIED: Document = {
     "$expr": {"$lt": [f"${COPIED_AT}", {"$subtract": ["$$NOW", int(LONGEST_COPY.total_seconds() * 1000)]}]}
@@ -138,6 +143,47 @@ class ThreadsLayout:
                 for document in reversed(newest):
                     yield to_message(session_id, document)
 
+    within = staticmethod(time_limit)
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many threads pass the indexed filters of the query; it stops at `limit`."""
+        if not self._answers(query):
+            return 0
+        with driver_errors(f"counting the threads of {self._name}"):
+            return count_threads(self._threads, query.indexed, limit, in_memory=self._in_memory)
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The threads of each tenant or user."""
+        query = SessionQuery(tenant_id=tenant_id)
+        if self._in_memory:
+            yield from totals_of(self.all_facts(query), field)
+        elif self._answers(query):
+            with driver_errors(f"counting the threads of each {field} in {self._name}"):
+                yield from grouped_totals(
+                    self._threads,
+                    {"$and": conditions_of(query)},
+                    field=field,
+                    names=("org_id" if field == "tenant" else "user_id",),
+                    times=("updated_at",),
+                    to_session=to_session,
+                )
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of threads that begin with this text."""
+        if not self._exists():
+            return []
+        with driver_errors(f"looking up ids in {self._name}"):
+            return ids_beginning_with(self._threads, ("_id",), prefix, limit)
+
+    def having_used(self, model: str, session_ids: Sequence[str]) -> set[str]:
+        """Those of the threads with a message whose metadata names the model."""
+        return threads_with_messages(self._connection, self._messages_name, model, session_ids)
+
+    def with_usage(self, sessions: Sequence[Session]) -> list[Session]:
+        """The threads with the usage of their messages."""
+        with driver_errors(f"adding up the usage of threads in {self._messages_name}"):
+            return list(self._with_usage(sessions))
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every thread that matches, with the usage of its messages. The messages are not counted."""
         if not self._answers(query):
@@ -154,7 +200,7 @@ class ThreadsLayout:
             while some := list(islice(sessions, _THREADS_PER_SUM)):
                 yield from self._with_usage(some)
 
-    def _with_usage(self, sessions: list[Session]) -> Iterator[Session]:
+    def _with_usage(self, sessions: Sequence[Session]) -> Iterator[Session]:
         summed = self._usage.of([session.session_id for session in sessions]) if self._has_messages() else {}
         for session in sessions:
             own = summed.get(session.session_id)
@@ -179,8 +225,17 @@ class ThreadsLayout:
             )
         return found
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
         """Delete a thread, then its messages. If this is interrupted, call it again.
+
+        With `expected`, the command that deletes the thread has the condition that it has not changed.
 
         No tombstone is stored, because no journal has a thread. Messages that an import of the same id stores at this
         moment are newer than `deleted_at`, and stay.
@@ -189,10 +244,17 @@ class ThreadsLayout:
         require_own(self._connection, self._messages_name, OWN_THREAD_MESSAGES)
         for name in (self._name, self._messages_name):
             require_removable(self._connection, name)
-        document = self._locate(session_id)
+        document = self._locate(session_id, {**PROJECTION, **dict.fromkeys(_GUARDED, 1)})
         until = deleted_at if document is not None else deleted_at - LONGEST_COPY
         with driver_errors(f"deleting thread {session_id!r}"):
-            threads = self._threads.delete_many({**_identity(document), **OWN_THREADS.filter()}).deleted_count
+            selected = {**_identity(document), **OWN_THREADS.filter()}
+            if expected is not None and document is not None:
+                [session] = self._with_counts([to_session(document)], _NO_COUNT_LIMIT)
+                expected.require(session_id, SessionState.of(session))
+                selected |= {name: {"$eq": document.get(name)} for name in _GUARDED}
+            threads = self._threads.delete_many(selected).deleted_count
+            if expected is not None and not threads and self._locate(session_id) is not None:
+                raise changed_at_this_moment(session_id)
             messages = remove_selected(self._messages, self._messages_of(session_id) | _copied_before(until))
         return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
 
@@ -229,13 +291,13 @@ class ThreadsLayout:
     def _has_messages(self) -> bool:
         return collection_facts(self._connection, self._messages_name).exists
 
-    def _locate(self, session_id: str) -> Document | None:
-        """The facts of the thread whose `_id` (of any type) has this text; None if there is no such thread."""
+    def _locate(self, session_id: str, fields: Document = PROJECTION) -> Document | None:
+        """These fields of the thread whose `_id` (of any type) has this text; None if there is no such thread."""
         if not self._exists():
             return None
         with driver_errors(f"looking up thread {session_id!r} in {self._name}"):
             for value in id_values(session_id):
-                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, PROJECTION)
+                document: Document | None = self._threads.find_one({"_id": {"$eq": value}}, fields)
                 if document is not None and OWN_THREADS.matches(document):
                     return document
             self._lookup.take()

@@ -36,6 +36,22 @@ def conditions_of(query: SessionQuery) -> list[Document]:
     return [OWN_THREADS.filter(), *filters]
 
 
+def count_threads(threads: Collection[Document], query: SessionQuery, limit: int, *, in_memory: bool) -> int:
+    """How many threads match; it stops at `limit`. Those whose time is not a date are read, which no index sorts."""
+    if in_memory:
+        found = map(to_session, filter(OWN_THREADS.matches, threads.find()))
+        return sum(1 for _ in islice(filter(query.matches, found), limit))
+    conditions = conditions_of(query)
+    if query.since is None and query.until is None:
+        return threads.count_documents({"$and": conditions}, limit=limit)
+    dates: Document = {"$type": "date", "$gte": query.since or EARLIEST}
+    dates |= {"$lte": LATEST} if query.until is None else {"$lt": query.until}
+    counted = threads.count_documents({"$and": [{"updated_at": dates}, *conditions]}, limit=limit)
+    others = {"$and": [{"$or": [{"updated_at": each} for each in NOT_A_DATE]}, *conditions]}
+    matching = filter(query.matches, map(to_session, threads.find(others, PROJECTION)))
+    return counted + sum(1 for _ in islice(matching, limit - counted))
+
+
 class NewestThreads:
     """The threads of one page. Raises the driver's own errors."""
 

@@ -7,18 +7,20 @@ What its messages used is added up for reports alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, or_, select, true, tuple_
 
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.removal import StoredPart
+from chatstore_cli.domain.removal import SessionState, StoredPart
 from chatstore_cli.domain.session import COUNT_CAP, Session
+from chatstore_cli.domain.session_reader import MOST_NAMES, NameField, NameTotal
 from chatstore_cli.domain.threads.filters import unanswerable_filters
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.domain.threads.turns import turn
@@ -123,6 +125,59 @@ class PostgresThreadSessions:
                 return
             last = sessions[-1].session_id
 
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Limit the time of each statement inside."""
+        return self._database.within(seconds)
+
+    def count(self, query: SessionQuery, limit: int) -> int:
+        """How many threads pass the indexed filters of the query; it stops at `limit`."""
+        if not self._answers(query):
+            return 0
+        some = select(THREADS.c.id).where(*_conditions(query)).limit(limit).subquery()
+        counted = select(func.count()).select_from(some)
+        return self._database.read("counting the threads", lambda reader: reader.scalar(counted)) or 0
+
+    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
+        """The threads of each tenant or user, those with the most threads first."""
+        query = SessionQuery(tenant_id=tenant_id)
+        if not self._answers(query):
+            return
+        name = THREADS.c.org_id if field == "tenant" else THREADS.c.user_id
+        grouped = select(
+            name.label("name"), func.count().label("threads"), func.max(THREADS.c.updated_at).label("newest")
+        )
+        most = grouped.where(*_conditions(query)).group_by(name).order_by(func.count().desc()).limit(MOST_NAMES + 1)
+        doing = f"counting the threads of each {field}"
+        for row in self._database.read(doing, lambda reader: reader.execute(most).all()):
+            yield NameTotal(row.name or None, row.threads, row.newest.astimezone(UTC))
+
+    def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """At most `limit` ids of threads that begin with this text."""
+        if not is_storable(prefix):
+            return []
+        beginning = THREADS.c.id.startswith(prefix, autoescape=True)
+        query = select(THREADS.c.id).where(THREADS.c.id >= prefix, beginning).order_by(THREADS.c.id).limit(limit)
+        return list(self._database.read("looking up ids", lambda reader: reader.scalars(query).all()))
+
+    def having_used(self, model: str, session_ids: Sequence[str]) -> set[str]:
+        """Those of the threads with a message whose metadata, or the usage in it, names the model."""
+        if not is_storable(model):
+            return set()
+        metadata = MESSAGES.c.content["metadata"]
+        named = or_(metadata["model"].astext == model, metadata["usage"]["model"].astext == model)
+        query = select(MESSAGES.c.chat_thread_id).where(MESSAGES.c.chat_thread_id.in_(session_ids), named).distinct()
+        doing = f"looking up the model {model!r}"
+        return set(self._database.read(doing, lambda reader: reader.scalars(query).all()))
+
+    def with_usage(self, sessions: Sequence[Session]) -> list[Session]:
+        """The threads with the usage of their messages."""
+        found = list(sessions)
+        for first in range(0, len(found), _THREADS_PER_SUM):
+            some = found[first : first + _THREADS_PER_SUM]
+            summed = self._database.read("adding up the usage of threads", lambda reader: _with_sums(reader, some))  # noqa: B023 - called at once
+            found[first : first + _THREADS_PER_SUM] = summed
+        return found
+
     def parts(self, session_id: str, *, keep_usage: bool = False) -> list[StoredPart]:
         """The rows of a thread by table. Raises NotAllowed for `keep_usage`: its messages have the usage."""
         session = self.find(session_id)
@@ -135,14 +190,29 @@ class PostgresThreadSessions:
             )
         return [StoredPart(MESSAGES.name, session.message_count), StoredPart(THREADS.name, 1)]
 
-    def remove(self, session_id: str, deleted_at: datetime, *, keep_usage: bool = False) -> list[StoredPart]:
-        """Delete a thread, and by the foreign key its messages, in one transaction. No tombstone is stored."""
+    def remove(
+        self,
+        session_id: str,
+        deleted_at: datetime,
+        *,
+        keep_usage: bool = False,
+        expected: SessionState | None = None,
+    ) -> list[StoredPart]:
+        """Delete a thread, and by the foreign key its messages, in one transaction. No tombstone is stored.
+
+        The state is compared in the same transaction, after the thread was locked.
+        """
 
         def remove(connection: Connection) -> list[StoredPart]:
-            locked = select(THREADS.c.id).where(THREADS.c.id == session_id).with_for_update()
-            if connection.scalar(locked) is None:
+            locked: Any = connection.execute(
+                select(*_FACTS).where(THREADS.c.id == session_id).with_for_update()
+            ).first()
+            if locked is None:
                 return []
             of_thread = MESSAGES.c.chat_thread_id == session_id
+            if expected is not None:
+                stored = connection.scalar(select(func.count()).select_from(MESSAGES).where(of_thread))
+                expected.require(session_id, SessionState.of(replace(to_session(locked), message_count=stored or 0)))
             messages = connection.execute(delete(MESSAGES).where(of_thread)).rowcount
             threads = connection.execute(delete(THREADS).where(THREADS.c.id == session_id)).rowcount
             return [StoredPart(MESSAGES.name, messages), StoredPart(THREADS.name, threads)]
@@ -210,7 +280,11 @@ def _below(after: SessionKey | None) -> ColumnElement[bool]:
 
 
 def _with_usage(connection: Connection, threads: Select[Any]) -> list[Session]:
-    sessions = [to_session(row) for row in connection.execute(threads)]
+    return _with_sums(connection, [to_session(row) for row in connection.execute(threads)])
+
+
+def _with_sums(connection: Connection, threads: Sequence[Session]) -> list[Session]:
+    sessions = list(threads)
     ids = [session.session_id for session in sessions]
     rows = connection.execute(usage_sums(), {"ids": ids}) if ids else ()
     summed = {row.thread_id: to_usage(row) for row in rows}

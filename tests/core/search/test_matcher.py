@@ -89,6 +89,12 @@ def test_a_long_word_is_read_once() -> None:
     assert matcher("a").find("a" * 10_000_000 + " b") is None
 
 
+def test_hostile_accents_take_no_time() -> None:
+    accents = "a" + "\u0301\u0323" * 2_000_000
+    assert marked(f"{accents} word cafe\u0301", "word") == ["word"]
+    assert marked(f"x{accents[:60]} cafe\u0301", "café") == ["cafe\u0301"]
+
+
 def test_scripts_without_spaces() -> None:
     assert all(map(has_script_without_spaces, ["返金", "ありがとう", "ขอบคุณ", "a 𠀀"]))
     assert not any(map(has_script_without_spaces, ["refund", "środa", "возврат", "환불", "🍕"]))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of
 from chatstore_cli.cli.agent_output import emit_config, shown_config, with_config_table
+from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.list_options import reject_limit_of_all
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.agents.models import Agent, AgentPage
 
 _LAZY_COMMANDS = {
     "create": "agents.create",
@@ -51,7 +57,11 @@ def list_(
     deleted: Annotated[
         bool, typer.Option("--deleted", help="List deleted agents, which can be restored, instead of the others.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N agents.")] = 50,
+    columns: ColumnsOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N agents (default 50).")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show all agents, however many there are.")] = False,
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
     ] = None,
@@ -65,12 +75,33 @@ def list_(
     from chatstore_cli.wiring.agents import agent_registry
 
     invocation = Invocation(context)
-    page = agent_registry(invocation.stores).list_agents(
-        tenant_id=tenant, user_id=user, limit=limit, cursor=cursor, deleted=deleted, with_config=False
-    )
+    reject_limit_of_all(limit, all_=all_)
+    shown = chosen_columns(AGENT_COLUMNS, columns)
+    registry = agent_registry(invocation.stores)
+
+    def page_after(cursor: str | None) -> AgentPage:
+        size = 200 if all_ else limit or 50
+        return registry.list_agents(
+            tenant_id=tenant, user_id=user, limit=size, cursor=cursor, deleted=deleted, with_config=False
+        )
+
     of_these = " with these options" if any((tenant, user, deleted, cursor)) else ""
     empty = f"No agents{of_these} in {invocation.target}."
-    invocation.emit(Listing(AGENT_COLUMNS, [agent_row(each) for each in page.agents], page.next_cursor, empty=empty))
+    page = page_after(cursor)
+    if all_:
+        every = (agent_row(agent) for agent in _every_agent(page, page_after))
+        invocation.emit(Listing(shown, every, empty=empty, streamed=True))
+    else:
+        invocation.emit(Listing(shown, [agent_row(each) for each in page.agents], page.next_cursor, empty=empty))
+
+
+def _every_agent(page: AgentPage, page_after: Callable[[str], AgentPage]) -> Iterator[Agent]:
+    """The agents of a page and of those after it."""
+    while True:
+        yield from page.agents
+        if page.next_cursor is None:
+            return
+        page = page_after(page.next_cursor)
 
 
 @command(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
 from chatstore_cli.cli.general_options import (
     ChatArgument,
     OwnerTenantOption,
@@ -17,6 +18,8 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
+
+_MOST = 200
 
 _LAZY_COMMANDS = {
     "start": "general.start",
@@ -40,32 +43,41 @@ app = group(
         "chatstore general list --tenant acme --user ana",
         "chatstore general list --tenant acme --user ana -o json",
     ],
-    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
 )
 def list_(
     context: typer.Context,
     tenant: TenantOption,
     user: UserOption,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N general chats.")
+        int, typer.Option("--limit", metavar="N", min=1, max=_MOST, help="Show at most N general chats.")
     ] = 50,
+    columns: ColumnsOption = None,
 ) -> None:
     """List the general chats of one user.
 
     The most recently created chat is first. To list the chats of all users, or more than 200 chats, use chatstore sessions
     list --layout general.
     """
+    from chatstore_cli.core.sessions.names import require_known
+    from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
     from chatstore_cli.wiring.general import general_chats
 
     invocation = Invocation(context, layout="general")
+    shown = chosen_columns(CHAT_COLUMNS, columns)
+    readers = invocation.stores.session_readers("general")
     chats = general_chats(invocation.stores, invocation.say)
     with options_in_errors():
-        found = chats.list_general_chats(app_id=tenant, user_id=user, limit=limit)
-    rows = [listed_chat_row(chat, tenant, user) for chat in found]
+        found = chats.list_general_chats(app_id=tenant, user_id=user, limit=min(limit + 1, _MOST))
+    if not found:
+        require_known(readers, SessionQuery(tenant_id=tenant, user_id=user), invocation.stores.session_readers)
+    rows = [listed_chat_row(chat, tenant, user) for chat in found[:limit]]
     empty = f"User {user!r} of tenant {tenant!r} has no general chats in {invocation.target}."
-    more = "The user may have more general chats. Raise --limit, or use chatstore sessions list."
-    invocation.emit_page(Listing(CHAT_COLUMNS, rows, empty=empty), [more] if len(rows) == limit else [])
+    is_truncated = len(found) > limit or len(found) == _MOST
+    more = [f"To list more than {_MOST} general chats, use chatstore sessions list --layout general."]
+    listing = Listing(shown, rows, empty=empty, is_truncated=is_truncated)
+    invocation.emit_page(listing, more if len(rows) == _MOST else [])
 
 
 @command(

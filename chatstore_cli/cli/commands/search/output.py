@@ -27,6 +27,8 @@ def print_hits(invocation: Invocation, found: MessageSearch, *, empty: str) -> N
         first = list(islice(hits, 1))
         if first or found.failure is None:
             invocation.emit(_listing(invocation, found, chain(first, hits), empty))
+    if found.next_cursor is not None and found.failure is None:
+        invocation.say("More messages match.")
     for note in found.notes:
         invocation.say(note)
     if found.failure is not None:
@@ -79,5 +81,5 @@ def _ending(invocation: Invocation, found: MessageSearch) -> ChatstoreError:
             invocation.say(f"{going_on}.")
         return failure
     back_to = found.searched_back_to
-    what = "Nothing was searched yet." if back_to is None else f"Messages were searched back to {rfc3339(back_to)}."
+    what = "The search had just begun." if back_to is None else f"Messages were searched back to {rfc3339(back_to)}."
     return Interrupted(what=what, hint=going_on or "To search again, run the same command.")

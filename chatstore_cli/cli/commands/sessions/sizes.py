@@ -24,7 +24,7 @@ app = single_command()
     app,
     "sizes",
     examples=["chatstore sessions sizes", "chatstore sessions sizes --over 8MiB --limit 1000 -o csv"],
-    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
 )
 def sizes(
     context: typer.Context,

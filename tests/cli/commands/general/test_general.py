@@ -82,7 +82,7 @@ def test_a_chat_from_its_start_to_its_transcript(chatstore: Chatstore, database:
     assert list(listed) == ["items", "next_cursor"]
     assert [(row["number"], row["last_sequence"]) for row in listed["items"]] == [(2, 0), (1, 2)]
     assert [row["number"] for row in ask(chatstore, "list", *ANA, "--limit", "1")["items"]] == [2]
-    assert "The user may have more general chats." in chatstore("general", "list", *ANA, "--limit", "1").err
+    assert "There are more rows. Use a higher --limit." in chatstore("general", "list", *ANA, "--limit", "1").err
     assert len(database.GeneralChatSessions.find_one({"_id": CHAT})["messages"]) == 2
 
     assert chatstore("sessions", "delete", CHAT, "--layout", "general", "--yes").code == 0
@@ -148,7 +148,10 @@ def test_a_chat_without_messages_and_a_user_without_chats(chatstore: Chatstore, 
     as_json = chatstore("general", "transcript", CHAT, "-o", "json")
     assert json.loads(as_json.out) == {"items": [], "next_cursor": None}
     nobody = chatstore("general", "list", "--tenant", "acme", "--user", "nobody", "-o", "jsonl")
-    assert (nobody.code, nobody.out, "has no general chats" in nobody.err) == (0, "", True)
+    assert (nobody.code, nobody.out, "No user 'nobody' in " in nobody.err) == (3, "", True)
+    database["chat_sessions"].insert_one({"chat_id": "w", "user_id": "bob", "messages": [{"content": "hi"}]})
+    bob = chatstore("general", "list", "--tenant", "acme", "--user", "bob", "-o", "jsonl")
+    assert (bob.code, bob.out, "has no general chats" in bob.err) == (0, "", True)
 
 
 def test_a_chat_of_somebody_else_is_exactly_a_missing_one(chatstore: Chatstore, database: Documents) -> None:
@@ -243,5 +246,6 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chats
 
 
 def test_lists_import_no_more_than_other_lists(chatstore: Chatstore, database: Documents) -> None:
+    store(database, [])
     modules = modules_of(chatstore, "general", "list", *ANA)
     assert {"pydantic", "rich", "chatstore_cli.library", "chatstore_cli.cli.commands.general.append"} & modules == set()

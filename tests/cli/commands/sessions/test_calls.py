@@ -89,7 +89,7 @@ def test_new_calls_are_watched(chatstore: Any, calls: Any) -> None:
 
 def test_without_the_collection_nothing_is_reported(chatstore: Any, database: Any) -> None:
     database["chat_sessions"].insert_one({"chat_id": "w", "messages": []})
-    listed = chatstore("sessions", "list", "--tenant", "x", "-o", "json")
+    listed = chatstore("sessions", "list", "--workflow", "x", "-o", "json")
     assert (items(listed), "lk_transcripts" in listed.err) == ([], False)
 
 

@@ -52,7 +52,7 @@ def test_threads_are_listed_among_other_sessions_and_filtered(chatstore: Chatsto
     outcome = chatstore("sessions", "list", "--workflow", "w")
     assert "The layout threads has no workflow, so its sessions are left out." in outcome.err
     assert "messages" not in outcome.err  # the collection of this layout does not exist
-    assert chatstore("sessions", "list", "--layout", "thread").code == 2
+    assert chatstore("sessions", "list", "--layout", "thread").code == 3
 
 
 def test_show_and_resume_read_a_thread(chatstore: Chatstore) -> None:

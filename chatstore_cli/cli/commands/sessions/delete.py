@@ -1,0 +1,132 @@
+"""`chatstore sessions delete`: delete one session, or many by ids, filters or a plan file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli import session_deletion as many
+from chatstore_cli.cli.filters import (
+    LayoutOption,
+    PausedOption,
+    SinceOption,
+    StatusOption,
+    TagOption,
+    TenantOption,
+    UntilOption,
+    UserOption,
+    WorkflowOption,
+    session_query,
+)
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.session_deletion import Way
+from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
+from chatstore_cli.core.sessions.named import SessionName
+from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.render.listing import Listing
+
+app = single_command()
+
+
+@command(
+    app,
+    "delete",
+    examples=[
+        "chatstore sessions delete 4f1c9a",
+        "chatstore sessions delete --tenant acme --until 90d --plan old.jsonl",
+        "chatstore sessions delete --apply old.jsonl --yes",
+        "chatstore sessions list --tag junk -o jsonl | chatstore sessions delete --stdin --yes",
+    ],
+    exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT, ExitCode.INTERRUPTED],
+    meanings={ExitCode.CONFLICT: "conflict: a session has changed since the plan and was left"},
+)
+def delete(
+    context: typer.Context,
+    session_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="SESSION_ID", help="The exact ids of the sessions.")
+    ] = None,
+    layout: LayoutOption = None,
+    stdin: StdinOption = False,
+    tenant: TenantOption = None,
+    user: UserOption = None,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    paused: PausedOption = False,
+    tag: TagOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", metavar="FILE", help="Write the sessions with their counts to FILE; delete nothing."),
+    ] = None,
+    apply: Annotated[
+        str | None, typer.Option("--apply", metavar="FILE", help="Delete what the plan in FILE names, if unchanged.")
+    ] = None,
+    keep_usage: Annotated[
+        bool,
+        typer.Option("--keep-usage", help="Keep the usage of the sessions in the ledger, so that reports count it."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+) -> None:
+    """Delete sessions with their messages, usage and labels.
+
+    Name sessions by id, on stdin, or by filters. The command shows what would be deleted and asks for confirmation (--yes
+    skips the question). If one of the ids does not exist, nothing is deleted. More than 10,000 sessions require a plan
+    file.
+
+    --plan writes a line for each session, with its counts. --apply deletes exactly these sessions. A session that has
+    changed since then (new messages, other counts or tags) is left, and the command exits with status 8 and names it.
+    After an interruption, apply the plan again: a session that is gone is reported as already deleted.
+
+    The deletion is stored, so that a later flush of an old journal does not restore what was deleted. A flat message
+    that is recorded after the deletion is stored, and the session exists again. The id of a workflow session stays
+    deleted. If only usage or labels of a session are left, they are deleted. --keep-usage rejects a thread, because its
+    usage is stored in its messages.
+    """
+    invocation = Invocation(context, layout=layout)
+    filters = {
+        "--tenant": tenant, "--user": user, "--workflow": workflow, "--status": status, "--paused": paused or None,
+        "--tag": tag, "--since": since, "--until": until,
+    }  # fmt: skip
+    given = {name: str(value) for name, value in filters.items() if value is not None}
+    ids = session_ids or []
+    if apply is not None:
+        if given or ids or plan or layout or stdin or keep_usage:
+            hint = "Leave out the other options, except --yes."
+            raise WrongUse(what="--apply takes everything from the plan.", hint=hint)
+        many.apply_plan_file(invocation, apply, yes=yes)
+    elif sum((bool(ids), stdin, bool(given))) > 1:
+        raise WrongUse(what="Ids, --stdin and filters exclude each other.", hint="Name the sessions in one way.")
+    elif len(ids) == 1 and plan is None:
+        _delete_one(invocation, ids[0], layout, keep_usage=keep_usage, yes=yes)
+    elif ids or stdin:
+        names = names_from_stdin() if stdin else map(SessionName, ids)
+        many.delete_named(invocation, names, Way(layout, plan, keep_usage, yes))
+    elif given or layout is not None:
+        zone = invocation.zone
+        query = session_query(layout, tenant, user, workflow, status, since, until, zone, paused=paused, tag=tag)
+        shown = {**({"--layout": layout} if layout else {}), **given}
+        many.delete_matching(invocation, query, shown, Way(layout, plan, keep_usage, yes))
+    else:
+        raise WrongUse(
+            what="No session is named.", hint="Give ids, --stdin, a filter such as --tenant, or --apply FILE."
+        )
+
+
+def _delete_one(invocation: Invocation, session_id: str, layout: str | None, *, keep_usage: bool, yes: bool) -> None:
+    from chatstore_cli.core.sessions.removal import plan_removal
+    from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
+    from chatstore_cli.wiring.labels import shown_labels
+    from chatstore_cli.wiring.usage import usage_ledger
+
+    invocation.will_search_to_write()
+    stores = invocation.stores
+    kept_in = (lambda layout: usage_ledger(stores, layout)) if keep_usage else None
+    labels = shown_labels(stores, layout)
+    removal = plan_removal(stores.session_readers(layout), session_id, kept_in=kept_in, labels=labels)
+    invocation.will_write(layout=removal.layout)
+    invocation.confirm(removal.plan, yes=yes)
+    removed = removal.carry_out(stores.clock_of(removal.layout))
+    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))

@@ -1,0 +1,223 @@
+"""The steps of `chatstore sessions delete` for several sessions: write a plan, or carry one out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.message_input import opened_twice
+from chatstore_cli.cli.session_names import few_names
+from chatstore_cli.cli.signals import stop_signals
+from chatstore_cli.core.sessions.deletable import DeletableSessions
+from chatstore_cli.core.sessions.deletion_plan import SessionDeletions, in_words, once_each
+from chatstore_cli.core.sessions.named import MOST_NAMED, SessionName, find_named
+from chatstore_cli.domain.deletions import Deletion, DeletionTotals, PlannedSession, Result, add_documents
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, ExitCode, Interrupted, WrongUse
+from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.times import rfc3339, utc_now
+from chatstore_cli.render.listing import Listing, Record
+from chatstore_cli.render.rows.deletions import (
+    DELETION_COLUMNS,
+    PLAN_FIELDS,
+    deletion_row,
+    plan_row,
+    planned_text,
+    totals_row,
+)
+from chatstore_cli.wiring.deletions import collection_ids, session_deletions
+from chatstore_cli.wiring.labels import label_store, shown_labels
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.deletions import PlanHeader
+    from chatstore_cli.domain.queries import SessionQuery
+    from chatstore_cli.domain.session import Session
+
+_MOST_LISTED = 20
+_TOO_MANY = "Write a plan first (--plan FILE), then delete with --apply FILE --yes."
+
+
+class Way(NamedTuple):
+    """How sessions are deleted: their layout, a plan file to write, and what the user has chosen."""
+
+    layout: str | None
+    plan: str | None
+    keep_usage: bool
+    yes: bool
+
+
+def delete_named(invocation: Invocation, names: Iterable[SessionName], way: Way) -> None:
+    """Delete the sessions of these names, or write a plan. Raises NotFound if any does not exist."""
+    _begin(invocation, way)
+    if way.plan is None:
+        names = few_names(names, _TOO_MANY)
+    sessions = (session for _, session in find_named(invocation.stores.session_readers(way.layout), names))
+    _delete_or_plan(invocation, sessions, {}, way)
+
+
+def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mapping[str, str], way: Way) -> None:
+    """Delete the sessions that match, or write a plan. `filters` are the options as they were given."""
+    _begin(invocation, way)
+    stores = invocation.stores
+    labels = shown_labels(stores, way.layout) if query.tag is None else label_store(stores)
+    sessions = DeletableSessions(stores.session_readers(way.layout), query, labels)
+    for note in sessions.notes:
+        invocation.say(note)
+    _delete_or_plan(invocation, sessions, filters, way)
+
+
+def _begin(invocation: Invocation, way: Way) -> None:
+    if way.plan is None:
+        invocation.will_search_to_write()
+    else:
+        invocation.stores.read_from_primary()
+
+
+def _delete_or_plan(invocation: Invocation, sessions: Iterable[Session], filters: Mapping[str, str], way: Way) -> None:
+    deletions = session_deletions(invocation.stores, way.layout, keep_usage=way.keep_usage)
+    planned = deletions.plan(once_each(sessions))
+    if way.plan is not None:
+        _write_plan_file(invocation, planned, way.plan, filters, keep_usage=way.keep_usage)
+        return
+    with invocation.counting(0, "sessions") as count:
+        some = list(islice(_counted(planned, count), MOST_NAMED + 1))
+    if len(some) > MOST_NAMED:
+        raise WrongUse(what=f"More than {MOST_NAMED:,} sessions would be deleted.", hint=_TOO_MANY)
+    if some:
+        invocation.will_write()
+        _confirm(invocation, some, way)
+    delete_planned(invocation, deletions, some, len(some), "To continue, run the command again.")
+
+
+def _write_plan_file(
+    invocation: Invocation,
+    planned: Iterable[PlannedSession],
+    path: str,
+    filters: Mapping[str, str],
+    *,
+    keep_usage: bool,
+) -> None:
+    """Write the plan to a file that does not exist yet, readable only by its owner, and report it."""
+    from chatstore_cli.core.sessions.plan_file import write_plan
+    from chatstore_cli.domain.deletions import PlanHeader
+    from chatstore_cli.wiring.system import new_file
+
+    stores = invocation.stores
+
+    def header(sessions: int, documents: Mapping[str, int]) -> PlanHeader:
+        ids = collection_ids(stores, documents)
+        created = rfc3339(utc_now()) or ""
+        return PlanHeader(stores.target_of(None), created, filters, keep_usage, sessions, documents, ids)
+
+    try:
+        with new_file(path, force=False, private=True) as stream, invocation.counting(0, "sessions") as count:
+            made = write_plan(stream, header, _counted(planned, count))
+    except Conflict as error:
+        if error.hint is not None and "--force" in error.hint:
+            error.hint = "Name another file: a plan is not overwritten."
+        raise
+    invocation.emit(Record(PLAN_FIELDS, plan_row(made, path)))
+    invocation.say("Nothing was deleted. To delete these sessions: chatstore sessions delete --apply FILE --yes")
+
+
+def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
+    """Delete what the plan in this file names, as far as it has not changed. Raises Conflict for another target."""
+    from chatstore_cli.core.sessions.plan_file import PlanFile
+
+    invocation.will_search_to_write()
+    with opened_twice(path) as stream:
+        plan = PlanFile(stream, path)
+        header = plan.header
+        _require_target(invocation, header, path)
+        invocation.will_write()
+        planned = _sum(header.sessions, header.documents, keep_usage=header.keep_usage)
+        invocation.confirm(f"{path} plans to delete {planned}", yes=yes)
+        deletions = session_deletions(invocation.stores, None, keep_usage=header.keep_usage)
+        again = f"To continue, run: chatstore sessions delete --apply {path} --yes"
+        delete_planned(invocation, deletions, plan, header.sessions, again)
+
+
+def _require_target(invocation: Invocation, header: PlanHeader, path: str) -> None:
+    stores = invocation.stores
+    if (target := stores.target_of(None)) != header.target:
+        raise Conflict(
+            what=f"{path} is a plan for {header.target}, and this configuration names {target}. Nothing was deleted.",
+            hint="Use the configuration with which the plan was made.",
+        )
+    for name, uuid in collection_ids(stores, header.collections).items():
+        if uuid != header.collections[name]:
+            raise Conflict(
+                what=f"{name} is not the collection of {path}: it was created again, or it is on another server. "
+                "Nothing was deleted.",
+                hint="Make a new plan.",
+            )
+
+
+def _confirm(invocation: Invocation, planned: Sequence[PlannedSession], way: Way) -> None:
+    """Show what would be deleted, and ask for confirmation."""
+    documents: dict[str, int] = {}
+    for each in planned:
+        add_documents(documents, each.documents)
+    lines = [planned_text(each) for each in planned[:_MOST_LISTED]]
+    if len(planned) > _MOST_LISTED:
+        lines.append(f"… and {len(planned) - _MOST_LISTED:,} more.")
+    lines.append(_sum(len(planned), documents, keep_usage=way.keep_usage))
+    invocation.confirm("\n".join(lines), yes=way.yes)
+
+
+def delete_planned(
+    invocation: Invocation, deletions: SessionDeletions, planned: Iterable[PlannedSession], number: int, again: str
+) -> None:
+    """Delete the sessions, print a row for each and the totals. Exits with status 8 if any has changed since the plan."""
+    totals = DeletionTotals()
+    changed: list[str] = []
+    summary: dict[str, Any] = {}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        with stop_signals() as stopped, invocation.counting(number, "sessions") as count:
+            for done, each in enumerate(planned, 1):
+                if stopped():
+                    raise Interrupted(what=f"{_done(totals)} {again}")
+                deletion = _carried_out(deletions, each, totals, again)
+                totals.add(deletion)
+                if deletion.result is Result.CHANGED and len(changed) < _MOST_LISTED:
+                    changed.append(f"{deletion.session.session_id!r} ({deletion.reason})")
+                count(done)
+                yield deletion_row(deletion)
+        summary.update(totals_row(totals))
+
+    invocation.emit(Listing(DELETION_COLUMNS, rows(), empty="No session was deleted.", beside={"totals": summary}))
+    if number:
+        invocation.say(_done(totals))
+    if left := totals.sessions[Result.CHANGED]:
+        more = f" and {left - len(changed):,} more" if left > len(changed) else ""
+        invocation.say(f"Left, because they have changed since the plan: {', '.join(changed)}{more}.")
+        raise typer.Exit(ExitCode.CONFLICT)
+
+
+def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: DeletionTotals, again: str) -> Deletion:
+    try:
+        return deletions.carry_out(planned)
+    except ChatstoreError as error:
+        error.hint = " ".join([*([error.hint] if error.hint else []), _done(totals), again])
+        raise
+
+
+def _counted(planned: Iterable[PlannedSession], count: Any) -> Iterator[PlannedSession]:
+    for number, each in enumerate(planned, 1):
+        count(number)
+        yield each
+
+
+def _done(totals: DeletionTotals) -> str:
+    before = totals.sessions[Result.ALREADY_DELETED]
+    already = f" Already deleted: {quantity(before, 'session')}." if before else ""
+    return f"Deleted: {quantity(totals.sessions[Result.DELETED], 'session')} ({in_words(totals.documents)}).{already}"
+
+
+def _sum(sessions: int, documents: Mapping[str, int], *, keep_usage: bool) -> str:
+    kept = " Their usage is kept in the ledger." if keep_usage else ""
+    return f"{quantity(sessions, 'session')}: {in_words(documents)}. A later flush does not restore them.{kept}"

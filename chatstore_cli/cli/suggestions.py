@@ -1,0 +1,45 @@
+"""Adds the ids that may have been meant to an error about a thread, an agent or a session that was not found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chatstore_cli.core.similar import QUESTION, similar_names, suggestion
+from chatstore_cli.core.similar_sessions import SECONDS, similar_sessions
+from chatstore_cli.domain.errors import AgentNotFound, ChatstoreError, NotFound, ThreadNotFound
+
+if TYPE_CHECKING:
+    from chatstore_cli.wiring.stores import Stores
+
+_MOST_AGENTS = 200
+
+
+def add_suggestion(error: NotFound, stores: Stores, layout: str | None) -> None:
+    """Put similar ids before the hint of the error. A hint that has them already stays as it is."""
+    if QUESTION in (error.hint or ""):
+        return
+    try:
+        meant = suggestion(_similar(error, stores, layout))
+    except ChatstoreError:  # the error about the missing thing is what counts
+        return
+    if meant is not None:
+        error.hint = f"{meant} {error.hint or ''}".rstrip()
+
+
+def _similar(error: NotFound, stores: Stores, layout: str | None) -> list[str]:
+    facts = error.facts
+    if isinstance(error, AgentNotFound):
+        return _similar_agents(str(facts["agent_id"]), stores)
+    if isinstance(error, ThreadNotFound):
+        return similar_sessions(stores.session_readers("threads"), str(facts["thread_id"]))
+    if facts.get("kind_of_thing") == "session":
+        return similar_sessions(stores.session_readers(layout), str(facts["name"]))
+    return []
+
+
+def _similar_agents(agent_id: str, stores: Stores) -> list[str]:
+    from chatstore_cli.wiring.agents import agent_registry
+
+    with stores.within(SECONDS):
+        page = agent_registry(stores).list_agents(limit=_MOST_AGENTS, with_config=False)
+    return similar_names(agent_id, (agent.agent_id for agent in page.agents))
