@@ -49,7 +49,9 @@ def small_letters(text: str) -> str:
     It is Unicode's simple case folding: `STRASSE` and `Straße` differ, because that would need two letters for one.
     """
     folded = text.casefold()
-    if len(folded) == len(text) and not _OLD_LETTERS.search(text):  # no character becomes shorter, so each one became one
+    if len(folded) == len(text) and not _OLD_LETTERS.search(
+        text
+    ):  # no character becomes shorter, so each one became one
         return folded
     return "".join(map(_small_letter, text))
 

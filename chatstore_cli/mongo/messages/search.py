@@ -1,18 +1,13 @@
 """Finds messages of the `messages` layout.
 
 A rare word is found in the text index, if there is one that can serve. Everything else is read newest first along the
-index on (created_at, session_id), in windows of time, with a filter in the server. A window ends after a fraction of a
-second, however few messages pass the filter, so a search can report how far it is and be interrupted.
+index on (created_at, session_id), with a filter in the server (search_windows.py).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
-from functools import partial
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.search.indexes import TextPlan
@@ -24,29 +19,23 @@ from chatstore_cli.mongo.identifiers import addressable_id
 from chatstore_cli.mongo.messages.ordering import MessagesInOrder
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.rows import to_message
-from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SessionTimes
-from chatstore_cli.mongo.messages.stored_times import EARLIEST, LATEST, LONGEST_SPREAD, NO_TIME, Range, listed_instant
-from chatstore_cli.mongo.search.read_ahead import read_ahead
+from chatstore_cli.mongo.messages.search_windows import SearchWindows, TimedRows
+from chatstore_cli.mongo.messages.session_times import SessionTimes
+from chatstore_cli.mongo.messages.stored_times import EARLIEST, LATEST, NO_TIME, listed_instant
 from chatstore_cli.mongo.search.steps import BATCH, batches, in_steps, merged
-from chatstore_cli.mongo.search.text_index import Found, TextIndex
+from chatstore_cli.mongo.search.text_index import NOT_A_TEXT_TYPES, Others, TextIndex
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.messages.layout import MessagesLayout
 
-_NOT_TEXT = [
-    "double", "object", "array", "binData", "objectId", "bool", "date", "null", "regex", "javascript", "symbol",
-    "javascriptWithScope", "int", "timestamp", "long", "decimal", "minKey", "maxKey",
-]  # fmt: skip
+_NO_TEXT: Document = {"text": {"$type": list(NOT_A_TEXT_TYPES)}}
 _PLACE: Document = {"created_at": 1, "session_id": 1}
-_FIRST_WINDOW = timedelta(hours=1)
-_SHORT, _LONG = 0.1, 0.5
-"""Seconds. After a window that took less, the next one is four times as long; after one that took more, half as long."""
 
 
 def other_messages(language_field: str | None) -> Document:
     """The condition of messages whose text is not only a text in `text`: mongo/messages/rows.py reads other fields too."""
     calls = ("tool_calls", "function_call", *(() if language_field is None else (language_field,)))
-    return {"$or": [{"text": {"$type": _NOT_TEXT}}, {"text": ""}, *({name: {"$exists": True}} for name in calls)]}
+    return {"$or": [_NO_TEXT, {"text": ""}, *({name: {"$exists": True}} for name in calls)]}
 
 
 def search_plan(collection: str) -> TextPlan:
@@ -61,11 +50,13 @@ class FlatMessageSearcher:
         self.reader: SessionReader = reader
         self._layout = reader
         self.remarks: list[str] = []
+        self._with_lists: set[str] = set()
         self._connection = connection
         self._name = settings.messages_collection
         self._messages = connection.collection(self._name)
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._times = SessionTimes(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
+        self._windows = SearchWindows(self._messages, self._times)
         self._index = TextIndex(connection, self._messages, search_plan(self._name))
 
     def steps(self, query: SearchQuery, text: TextFilter) -> Iterator[SearchStep]:
@@ -73,6 +64,7 @@ class FlatMessageSearcher:
         if self._connection.in_memory:
             yield from ScanningSearcher(self.reader).steps(query, text)
             return
+        self._with_lists.clear()
         with driver_errors(f"searching {self._name}"):
             if not self._layout.has_messages():
                 return
@@ -83,17 +75,19 @@ class FlatMessageSearcher:
                 yield from merged(self._streams(query, text, condition))
 
     def _streams(self, query: SearchQuery, text: TextFilter, condition: Document) -> list[Iterator[SearchStep]]:
-        found = self._index.rare(text.words, _PLACE)
-        if found is not None:
-            return [self._listed(_in_time(found.rows, query)), *self._others(found, query)]
+        others = self._index.others if text.words else None
+        rows = self._index.rare(text.words, _PLACE)
+        if others is not None and rows is not None:
+            not_others = {"$nor": [others.condition]}
+            return [self._listed(_in_time(rows, query), not_others), *self._others(others, query)]
         if text.words:
             self.remarks += self._index.remarks()
         if not self._times.has_recent_index:
             return [self._unsorted(condition)]
         without_time = self._messages.find({"$and": [{"$or": NO_TIME}, condition]}, _PLACE)
         return [
-            *(self._in_windows(each, condition, query) for each in self._times.ranges),
-            self._listed(without_time),
+            *(self._in_order(self._windows.newest_first(kind, condition, query)) for kind in self._times.ranges),
+            self._without_time(without_time),
         ]
 
     # --- one session -------------------------------------------------------------------------------------------------
@@ -114,62 +108,25 @@ class FlatMessageSearcher:
 
     # --- messages in order of time -----------------------------------------------------------------------------------
 
-    def _in_windows(self, kind: Range, condition: Document, query: SearchQuery) -> Iterator[SearchStep]:
-        """The messages with times of one kind, a window of time after the other."""
-        for window in read_ahead(self._windows(kind, condition, query)):
-            yield from self._in_order(window.rows, window.lower)
-            yield SearchStep(window.lower)
+    def _in_order(self, parts: Iterable[TimedRows]) -> Iterator[SearchStep]:
+        for reached, rows in parts:
+            odd = (row for row in rows if listed_instant(row.get("created_at")) is None)
+            yield from (step for step in self._without_time(odd) if step.candidates)
+            yield SearchStep(reached, [each for each in _candidates(rows) if each.message.created_at is not None])
 
-    def _windows(self, kind: Range, condition: Document, query: SearchQuery) -> Iterator[Callable[[], _Window]]:
-        newest, oldest = (self._edge(kind, direction) for direction in (-1, 1))
-        ahead = LONGEST_SPREAD if self._times.are_mixed else self._times.greatest_offset
-        upper, least = _latest(query, ahead, newest), _earliest(query, ahead, oldest)
-        within, length, lower = kind.up_to(upper, ahead), _FIRST_WINDOW, upper
-        last_seconds = [0.0]
-
-        def read(limits: Document, lower: datetime) -> _Window:
-            started = time.monotonic()
-            wanted: Document = {"$and": [{"created_at": limits}, condition]}
-            rows = self._messages.find(wanted).hint(list(RECENT_KEYS)).sort("created_at", -1).batch_size(BATCH)
-            first = list(islice(rows, BATCH))
-            last_seconds[0] = time.monotonic() - started
-            return _Window(lower, chain(first, rows))
-
-        is_last = upper < least
-        while not is_last:
-            lower = max(least, lower - min(length, lower - least))
-            is_last = lower <= least
-            first = kind.condition["$gte"] if is_last and query.since is None else kind.value_at(lower)
-            yield partial(read, {**within, "$gte": first}, lower)
-            within = {"$lt": first}
-            seconds = last_seconds[0]
-            length = length * 4 if seconds < _SHORT else length / 2 if seconds > _LONG else length
-
-    def _edge(self, kind: Range, direction: int) -> datetime | None:
-        """The newest or oldest time of a kind; None if it cannot be read."""
-        rows = self._messages.find({"created_at": kind.condition}, {"_id": 0, "created_at": 1})
-        return next((listed_instant(row["created_at"]) for row in rows.sort("created_at", direction).limit(1)), None)
-
-    def _in_order(self, rows: Iterable[Document], lower: datetime) -> Iterator[SearchStep]:
-        """The rows of a cursor, newest first; none is older than `lower`."""
-        for batch in batches(rows):
-            moments = [moment for row in batch if (moment := listed_instant(row.get("created_at"))) is not None]
-            odd = [row for row in batch if listed_instant(row.get("created_at")) is None]
-            yield from (step for step in self._listed(odd) if step.candidates)
-            reached = max(lower, min(moments, default=LATEST))
-            yield SearchStep(reached, [each for each in _candidates(batch) if each.message.created_at is not None])
-
-    def _others(self, found: Found, query: SearchQuery) -> list[Iterator[SearchStep]]:
+    def _others(self, others: Others, query: SearchQuery) -> list[Iterator[SearchStep]]:
         """The messages that a text index cannot have in whole."""
-        condition: Document = {"$and": [found.condition, _of_role(query)]}
+        condition: Document = {"$and": [others.condition, _of_role(query)]}
 
         def read(wanted: Document) -> Any:
-            rows = self._messages.find({"$and": [wanted, condition]}).hint(found.others.name)
+            rows = self._messages.find({"$and": [wanted, condition]}).hint(others.name)
             return rows.sort("created_at", -1).batch_size(BATCH)
 
-        ranges = self._times.ranges
-        dated = [self._in_order(read({"created_at": each.condition}), EARLIEST) for each in ranges]
-        return [*dated, self._listed(read({"$or": NO_TIME}))]
+        dated = [
+            self._in_order(self._windows.in_order(kind, read({"created_at": kind.condition})))
+            for kind in self._times.ranges
+        ]
+        return [*dated, self._without_time(read({"$or": NO_TIME}))]
 
     # --- messages in another order -----------------------------------------------------------------------------------
 
@@ -181,47 +138,49 @@ class FlatMessageSearcher:
         )
         yield from self._listed(self._messages.find(condition, _PLACE))
 
-    def _listed(self, rows: Iterable[Document]) -> Iterator[SearchStep]:
-        """Messages in any order, read by their ids, newest first. Those without a time have that of their session."""
+    def _without_time(self, rows: Iterable[Document]) -> Iterator[SearchStep]:
+        yield from self._listed(filter(self._is_new, rows))
+
+    def _listed(self, rows: Iterable[Document], condition: Document | None = None) -> Iterator[SearchStep]:
+        """Messages in any order, read by their ids, newest first. Those without a time have that of their session.
+
+        `condition` selects among them.
+        """
         placed = [(listed_instant(row.get("created_at")), _session_of(row), row["_id"]) for row in rows]
         undated = sorted({session for moment, session, _ in placed if moment is None and session is not None})
         newest = self._times.newest_of(undated, exact=True) if undated else {}
         placed = [(moment or newest.get(session or ""), session, stored_id) for moment, session, stored_id in placed]
         placed.sort(key=lambda each: each[0] or EARLIEST, reverse=True)
         for batch in batches(placed):
-            read = {repr(row["_id"]): row for row in self._messages.find({"_id": {"$in": [each[2] for each in batch]}})}
+            wanted = {"_id": {"$in": [each[2] for each in batch]}, **(condition or {})}
+            read = {repr(row["_id"]): row for row in self._messages.find(wanted)}
             for moment, _, stored_id in batch:
                 row = read.get(repr(stored_id))
                 yield from in_steps(moment, _candidates([] if row is None else [row]), moment)
             yield SearchStep(batch[-1][0])
 
-
-class _Window(NamedTuple):
-    """The messages of a window of time, newest first; none is older than `lower`."""
-
-    lower: datetime
-    rows: Iterable[Document]
-
-
-def _latest(query: SearchQuery, ahead: timedelta, newest: datetime | None) -> datetime:
-    ends = [each for each in (query.until, query.continues_at) if each is not None]
-    within = [LATEST if LATEST - each < ahead else each + ahead for each in ends]
-    return min([*within, newest or LATEST])
-
-
-def _earliest(query: SearchQuery, ahead: timedelta, oldest: datetime | None) -> datetime:
-    if query.since is None:
-        return oldest or EARLIEST
-    since = EARLIEST if query.since - EARLIEST < ahead else query.since - ahead
-    return max(since, oldest or EARLIEST)
+    def _is_new(self, row: Document) -> bool:
+        """Whether a message was not found before. If its time is a list, it is in several windows."""
+        if not isinstance(row.get("created_at"), list):
+            return True
+        key = repr(row["_id"])
+        is_new = key not in self._with_lists
+        self._with_lists.add(key)
+        return is_new
 
 
 def _may_match(text: TextFilter) -> Document:
     """The condition that every message with a hit meets."""
     if not text.patterns:
         return {}
-    in_text: list[Document] = [{"text": {"$regex": each, "$options": "is"}} for each in text.patterns]
-    return {"$or": [{"$and": in_text}, *other_messages(None)["$or"]]}
+    elsewhere = [each for each in other_messages(None)["$or"] if each != _NO_TEXT]
+    # The pattern `^` matches in every text that is UTF-8, and no pattern in another one.
+    unknown: list[Document] = [{"text": {"$not": {"$regex": "^"}}}, {"text": {"$type": "array"}}]
+    return {"$or": [{"$and": _in_text(text)}, *unknown, *elsewhere]}
+
+
+def _in_text(text: TextFilter) -> list[Document]:
+    return [{"text": {"$regex": each, "$options": "is"}} for each in text.patterns]
 
 
 def _in_time(rows: Iterable[Document], query: SearchQuery) -> list[Document]:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from pymongo.collection import Collection
 
 from chatstore_cli.core.search.indexes import TextPlan, serving_index
-from chatstore_cli.domain.indexes.findings import StoredIndex
 from chatstore_cli.mongo.collection_facts import CollectionKind
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document
@@ -31,11 +30,17 @@ _LARGE = 100_000
 """From so many documents on, a remark names the missing index."""
 
 
-class Found(NamedTuple):
-    """The messages that have a rare word, without their content; `others` is the index of those that it cannot have."""
+NOT_A_TEXT_TYPES = (
+    "double", "object", "array", "binData", "objectId", "bool", "date", "null", "regex", "javascript", "symbol",
+    "javascriptWithScope", "int", "timestamp", "long", "decimal", "minKey", "maxKey",
+)  # fmt: skip
+"""The types of values that a text index does not have. An array may have values of these types."""
 
-    rows: list[Document]
-    others: StoredIndex
+
+class Others(NamedTuple):
+    """The index of the messages that a text index cannot have in whole, and the condition that they meet."""
+
+    name: str
     condition: Document
 
 
@@ -49,7 +54,8 @@ class TextIndex:
         self._remark: str | None = None
 
     @cached_property
-    def _serving(self) -> tuple[StoredIndex, StoredIndex, Document] | None:
+    def others(self) -> Others | None:
+        """The second index; None if no text index can serve. Raises the driver's own errors."""
         name = self._collection.name
         if collection_facts(self._connection, name).kind is CollectionKind.VIEW:
             return None
@@ -57,11 +63,11 @@ class TextIndex:
         if isinstance(serving, str):
             self._remark = f"{serving} So the search read the messages instead."
             return None
-        return serving
+        return None if serving is None else Others(serving[1].name, serving[2])
 
     def remarks(self) -> list[str]:
         """Why a search for words reads the messages, if that is worth a line."""
-        if self._serving is not None:
+        if self.others is not None:
             return []
         if self._remark is None and self._collection.estimated_document_count() >= _LARGE:
             self._remark = (
@@ -70,10 +76,10 @@ class TextIndex:
             )
         return [] if self._remark is None else [self._remark]
 
-    def rare(self, words: Sequence[str], fields: Document) -> Found | None:
-        """The messages with the rarest of the words, if it is rare enough; None if no index tells."""
+    def rare(self, words: Sequence[str], fields: Document) -> list[Document] | None:
+        """The messages with the rarest of the words, with these fields; None if no word is known to be rare."""
         asked = [terms for word in words if (terms := terms_of(word)) is not None]
-        if not asked or self._serving is None:
+        if not asked or self.others is None:
             return None
         best: list[Document] | None = None
         for terms in asked:
@@ -84,7 +90,4 @@ class TextIndex:
                 best = rows
             if best is not None and len(best) <= FEW_CANDIDATES:
                 break
-        if best is None:
-            return None
-        _, others, condition = self._serving
-        return Found(best, others, condition)
+        return best

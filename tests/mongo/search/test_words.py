@@ -63,7 +63,9 @@ def test_the_index_separates_words_wherever_the_splitter_does(database):
         assert [ascii(each) for place, each in enumerate(separators) if place not in found] == []
 
 
-@pytest.mark.parametrize("word", ["pizza", "it_is", "4711", "straße", "ıspanak", "größe", "Жук".lower(), "لأن", "한국어", "寿司"])
+@pytest.mark.parametrize(
+    "word", ["pizza", "it_is", "4711", "straße", "ıspanak", "größe", "Жук".lower(), "لأن", "한국어", "寿司"]
+)
 def test_usual_words_are_searched_for_with_the_index(word):
     assert terms_of(small_letters(word)) is not None
 
