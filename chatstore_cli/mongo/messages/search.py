@@ -7,7 +7,7 @@ index on (created_at, session_id), with a filter in the server (search_windows.p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.search.indexes import TextPlan
@@ -25,8 +25,13 @@ from chatstore_cli.mongo.messages.stored_times import EARLIEST, LATEST, NO_TIME,
 from chatstore_cli.mongo.search.steps import BATCH, batches, in_steps, merged
 from chatstore_cli.mongo.search.text_index import NOT_A_TEXT_TYPES, Others, TextIndex
 
-if TYPE_CHECKING:
-    from chatstore_cli.mongo.messages.layout import MessagesLayout
+
+class _Reader(SessionReader, Protocol):
+    """The reader of flat messages."""
+
+    def has_messages(self) -> bool:
+        """Whether the collection exists, and does not belong to another product."""
+
 
 _NO_TEXT: Document = {"text": {"$type": list(NOT_A_TEXT_TYPES)}}
 _PLACE: Document = {"created_at": 1, "session_id": 1}
@@ -46,7 +51,7 @@ def search_plan(collection: str) -> TextPlan:
 class FlatMessageSearcher:
     """Finds the candidates of a search among flat messages."""
 
-    def __init__(self, reader: MessagesLayout, connection: Connection, settings: Settings) -> None:
+    def __init__(self, reader: _Reader, connection: Connection, settings: Settings) -> None:
         self.reader: SessionReader = reader
         self._layout = reader
         self.remarks: list[str] = []
