@@ -33,8 +33,8 @@ def unpriced_row(each: Unpriced) -> dict[str, Any]:
     }
 
 
-def budget_row(check: BudgetCheck, digits: int | None) -> dict[str, Any]:
-    """The groups over a budget, and the others whose cost is not completely known."""
+def budget_row(check: BudgetCheck, per: str, digits: int | None) -> dict[str, Any]:
+    """The groups over a budget per tenant (or what else `per` names), and the others whose cost is not completely known."""
     over = [
         {
             **each.row.group,
@@ -46,7 +46,7 @@ def budget_row(check: BudgetCheck, digits: int | None) -> dict[str, Any]:
         for each in check.over
     ]
     unknown = [{**row.group, "cost": amount(row.usage.cost, digits)} for row in check.unknown]
-    return {"limit": decimal_text(check.limit), "over": over, "unknown": unknown}
+    return {"limit": decimal_text(check.limit), "per": per, "over": over, "unknown": unknown}
 
 
 def budget_notes(check: BudgetCheck, currency: str, digits: int | None) -> Iterator[str]:

@@ -90,5 +90,6 @@ def _beside(
     if pricing is not None:
         beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), pricing.missing_prices())
     if check is not None:
-        beside["budget"] = budget_row(check, output.digits)
+        per = next(iter(report.totals.group))
+        beside["budget"] = budget_row(check, per.removesuffix("_id"), output.digits)
     return beside
