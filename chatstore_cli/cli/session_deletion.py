@@ -189,7 +189,9 @@ def delete_planned(
                 yield deletion_row(deletion)
         summary.update(totals_row(totals))
 
-    invocation.emit(Listing(DELETION_COLUMNS, rows(), empty="No session was deleted.", beside={"totals": summary}))
+    invocation.emit(
+        Listing(DELETION_COLUMNS, rows(), empty="No session was deleted.", beside={"totals": summary}, streamed=True)
+    )
     if number:
         invocation.say(_done(totals))
     if left := totals.sessions[Result.CHANGED]:

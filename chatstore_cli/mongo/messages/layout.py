@@ -267,9 +267,7 @@ class MessagesLayout:
         with driver_errors(f"deleting session {session_id!r}"):
             if expected is not None:
                 require_unchanged(self._connection, LAYOUT, session_id, self._name, rows, expected)
-                # A message that is dated later than all of these is a new one, whenever it is stored.
-                deleted_at = deleted_at if expected.updated_at is None else min(deleted_at, expected.updated_at)
-            removed = remove_session(self._connection, LAYOUT, session_id, self._name, rows, deleted_at)
+            removed = remove_session(self._connection, LAYOUT, session_id, self._name, rows, deleted_at, expected)
         return [StoredPart(self._name, removed)]
 
     def _rows_of(self, session_id: str) -> Document:
