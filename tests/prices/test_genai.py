@@ -53,7 +53,7 @@ def test_prices_follow_each_other_without_gap_and_equal_those_of_the_package() -
     compared = 0
     for provider in providers:
         for model in provider.models:
-            if not isinstance(model.prices, list) or len(model.prices) < 3 or compared > 20:
+            if not isinstance(model.prices, list) or len(model.prices) < 2:
                 continue
             prices = table.prices(f"{provider.id}/{model.id}")
             if not prices or prices[0].model != f"{provider.id}/{model.id}":
@@ -69,7 +69,7 @@ def test_prices_follow_each_other_without_gap_and_equal_those_of_the_package() -
                 expected = model.get_prices(_noon(day)).input_mtok
                 [held] = [price for price in prices if price.holds_on(day)]
                 assert held.input == getattr(expected, "base", expected), (model.id, day)
-    assert compared > 5
+    assert compared > 100
 
 
 def _days(prices: list[ConditionalPrice]) -> list[date]:
