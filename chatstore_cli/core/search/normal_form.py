@@ -16,8 +16,9 @@ MOST_ACCENTS = 64
 
 @cache
 def _many_accents() -> re.Pattern[str]:
-    accents = "".join(character for code in range(0x300, 0x1F000) if unicodedata.combining(character := chr(code)))
-    return re.compile(f"[{accents}]{{{MOST_ACCENTS + 1}}}")
+    # Of the rare characters above U+FFFF, those that may be accents count as such: a set of them would be slow to search.
+    accents = "".join(character for code in range(0x300, 0x10000) if unicodedata.combining(character := chr(code)))
+    return re.compile(f"[{accents}]{{{MOST_ACCENTS + 1}}}|[\U000101fd-\U0001e94a]{{{MOST_ACCENTS + 1}}}")
 
 
 class NormalForm:

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.commands.search.group import search_command
-from chatstore_cli.cli.commands.search.output import print_hits
-from chatstore_cli.cli.filters import LayoutOption, TenantOption, UserOption
+from chatstore_cli.cli.commands.search.output import Redaction, print_hits
+from chatstore_cli.cli.filters import LayoutOption, RedactOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.readers import find_session
+from chatstore_cli.core.redaction import Redactor
+from chatstore_cli.core.search.redacted_hits import RedactedHits
 from chatstore_cli.core.search.run import LARGEST_PAGE, MessageSearch
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
 from chatstore_cli.domain.periods import read_period
@@ -76,6 +78,7 @@ def search(
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
     ] = None,
+    redact: RedactOption = False,
 ) -> None:
     """Find the messages that have a text, in the sessions of all layouts, the newest message first.
 
@@ -86,7 +89,8 @@ def search(
 
     Each message is printed as soon as no newer one can follow. After Ctrl-C the messages that were found remain, and a
     cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the
-    message's text. `snippet` is the part of that text that begins at `snippet_start`.
+    message's text. `snippet` is the part of that text that begins at `snippet_start`. With --redact, the stored text is
+    searched, and these are of the redacted text.
     """
     if context.invoked_subcommand is not None:
         return  # nothing can be given before it
@@ -107,4 +111,6 @@ def search(
     empty = "No messages found."
     if mode is SearchMode.WORDS:
         empty += " Whole words are compared: to find parts of words too, use --substring."
-    print_hits(invocation, found, empty=empty)
+    redactor = Redactor()
+    redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit)) if redact else None
+    print_hits(invocation, found, empty=empty, redaction=redaction)
