@@ -128,7 +128,7 @@ class FlatMessageSearcher:
             return rows.sort("created_at", -1).batch_size(BATCH)
 
         dated = [
-            self._in_order(self._windows.in_order(kind, read({"created_at": kind.condition})))
+            self._in_order(self._windows.in_order(kind, read({"created_at": self._windows.period(kind, query)}), query))
             for kind in self._times.ranges
         ]
         return [*dated, self._without_time(read({"$or": NO_TIME}))]

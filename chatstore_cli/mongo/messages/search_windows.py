@@ -53,10 +53,10 @@ class SearchWindows:
     def newest_first(self, kind: Range, condition: Document, query: SearchQuery) -> Iterator[TimedRows]:
         """The messages of the period with times of one kind that meet the condition."""
         for lower, rows in read_ahead(self._windows(kind, condition, query)):
-            yield from self.in_order(kind, rows)
-            yield TimedRows(self._after(kind, lower), [])
+            yield from self.in_order(kind, rows, query)
+            yield TimedRows(self._after(kind, lower, query), [])
 
-    def in_order(self, kind: Range, rows: Iterable[Document]) -> Iterator[TimedRows]:
+    def in_order(self, kind: Range, rows: Iterable[Document], query: SearchQuery) -> Iterator[TimedRows]:
         """The messages of a cursor that the index sorts, some at a time."""
         reached = LATEST
         for batch in batches(rows):
@@ -65,26 +65,37 @@ class SearchWindows:
             last = next((value for value in reversed(values) if listed_instant(value) is not None), None)
             moment = listed_instant(last)
             if moment is not None:
-                reached = min(reached, self._after(kind, moment + utc_offset(last)))
+                reached = min(reached, self._after(kind, moment + utc_offset(last), query))
             yield TimedRows(reached, batch)
 
-    def _after(self, kind: Range, moment: datetime) -> datetime:
-        """An instant after which no message follows the one whose text, read as if it were in UTC, is that moment."""
-        spread = self._times.spread if kind is Range.TEXT else timedelta()
-        return LATEST if LATEST - moment < spread else moment + spread
+    def _after(self, kind: Range, moment: datetime, query: SearchQuery) -> datetime:
+        """An instant after which no message follows the one whose text, read as if it were in UTC, is that moment.
+
+        As far as the forms of texts are known. So the period ends with its last window and not before.
+        """
+        if kind is not Range.TEXT:
+            return moment
+        moment = LATEST if LATEST - moment < self._times.spread else moment + self._times.spread
+        return max(moment, query.since or EARLIEST)
+
+    def period(self, kind: Range, query: SearchQuery) -> Document:
+        """The condition on times of one kind that every message of the period meets."""
+        within = kind.up_to(self._end(kind, query), timedelta())
+        return within if query.since is None else {**within, "$gte": kind.value_at(_begin(kind, query.since))}
+
+    def _end(self, kind: Range, query: SearchQuery) -> datetime:
+        ends = [each for each in (query.until, query.continues_at) if each is not None]
+        ahead = self._longest_spread if ends and kind is Range.TEXT else timedelta()
+        return min((LATEST if LATEST - each < ahead else each + ahead for each in ends), default=LATEST)
 
     def _windows(
         self, kind: Range, condition: Document, query: SearchQuery
     ) -> Iterator[Callable[[], tuple[datetime, Iterable[Document]]]]:
         newest, oldest = (self._edge(kind, direction) for direction in (-1, 1))
-        ends = [each for each in (query.until, query.continues_at) if each is not None]
-        ahead = self._longest_spread if ends and kind is Range.TEXT else timedelta()
-        end = min((LATEST if LATEST - each < ahead else each + ahead for each in ends), default=LATEST)
+        end = self._end(kind, query)
         upper = min(end, newest or LATEST)
-        least = oldest or EARLIEST
-        if query.since is not None:
-            before = LONGEST_SPREAD if kind is Range.TEXT else timedelta()
-            least = max(least, EARLIEST if query.since - EARLIEST < before else query.since - before)
+        begin = EARLIEST if query.since is None else _begin(kind, query.since)
+        least = max(oldest or EARLIEST, begin)
         within = kind.up_to(end, timedelta())
         length, lower, seconds = _FIRST_WINDOW, upper, [0.0]
 
@@ -100,7 +111,9 @@ class SearchWindows:
         while not is_last:
             lower = max(least, lower - min(length, lower - least))
             is_last = lower <= least
-            first = kind.condition["$gte"] if is_last and query.since is None else kind.value_at(lower)
+            first = (
+                kind.condition["$gte"] if is_last and (least > begin or query.since is None) else kind.value_at(lower)
+            )
             yield partial(read, {**within, "$gte": first}, lower)
             within = {"$lt": first}
             length = length * 4 if seconds[0] < _SHORT else length / 2 if seconds[0] > _LONG else length
@@ -118,3 +131,8 @@ class SearchWindows:
         years = ({"created_at": {"$gte": f"{year}0", "$lt": f"{year}:"}} for year in range(1970, 2100))
         has_basic = self._messages.find_one({"$or": list(years)}, {"_id": 1}) is not None
         return LONGEST_SPREAD + (_YEAR if has_basic else timedelta())
+
+
+def _begin(kind: Range, since: datetime) -> datetime:
+    before = LONGEST_SPREAD if kind is Range.TEXT else timedelta()
+    return EARLIEST if since - EARLIEST < before else since - before

@@ -107,7 +107,8 @@ def test_every_way_to_search_finds_what_reading_every_message_finds(
     assert "no index on (created_at, session_id)" in searcher.remarks[0]
     assert_same_hits(with_indexes(layout, connection, search=False).message_searcher(), layout)
     connection.collection(NAME).delete_many(STRANGE)
-    expected = {query: sorted(ids(page(ScanningSearcher(layout), query))) for query in MORE}
+    reader = ScanningSearcher(MessagesLayout(connection, Settings()))
+    expected = {query: sorted(ids(page(reader, query))) for query in MORE}
     assert min(map(len, expected.values())) > 0
     searcher = with_indexes(layout, connection, search=False).message_searcher()
     assert {query: sorted(ids(page(searcher, query))) for query in MORE} == expected
