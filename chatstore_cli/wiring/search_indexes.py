@@ -8,6 +8,7 @@ from chatstore_cli.core.search.indexes import TextPlan, missing_specs, text_inde
 from chatstore_cli.domain.byte_sizes import format_bytes
 from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, IndexState, IndexStep
 from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.wiring.stores import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 
 def text_plans(stores: Stores, layout: str | None = None) -> list[TextPlan]:
     """The text indexes in MongoDB of all layouts that have a document for each message, or of the named one."""
-    from chatstore_cli.mongo.messages.search import search_plan
+    from chatstore_cli.mongo.messages import search as messages
+    from chatstore_cli.mongo.threads import search as threads
 
-    return [search_plan(stores.settings.messages_collection)] if layout in (None, "messages") else []
+    plans = []
+    if layout in (None, "messages") and stores.uses_mongo("messages"):
+        plans.append(messages.search_plan(stores.settings.messages_collection))
+    if layout in (None, THREADS) and stores.uses_mongo(THREADS):
+        plans.append(threads.search_plan(stores.settings.layouts.threads.messages))
+    return plans
 
 
 def described(stores: Stores, findings: Iterable[IndexFinding], layout: str | None) -> list[IndexFinding]:
