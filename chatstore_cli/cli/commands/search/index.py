@@ -35,7 +35,7 @@ def index(
         bool, typer.Option("--all", help="Read all sessions again, not only those that changed since the last run.")
     ] = False,
 ) -> None:
-    """Store the words of sessions, so that later searches read few of them.
+    """Store the words of sessions, for faster searches.
 
     The sessions are workflow sessions and general chats. Only searches for words read fewer of them.
 
