@@ -13,6 +13,7 @@ from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.wiring.general import counter_merges
+from chatstore_cli.wiring.search_indexes import search_steps
 
 if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
@@ -33,6 +34,14 @@ def report_tables(invocation: Invocation, columns: Sequence[Column]) -> bool:
         invocation.emit(Listing(columns, [], empty=empty))
         raise typer.Exit(ExitCode.DONE if state.is_current else ExitCode.FINDINGS)
     return state.is_current
+
+
+def missing_search_indexes(invocation: Invocation) -> list[IndexStep]:
+    """The steps that create the indexes of searches. What is not created is reported."""
+    steps, remarks = search_steps(invocation.stores, invocation.layout)
+    for remark in remarks:
+        invocation.say(remark)
+    return steps
 
 
 def confirmed_steps(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from hashlib import sha256
 from itertools import accumulate
 from typing import Any
@@ -34,6 +35,8 @@ _PHONE_NAME = re.compile(
     r"(^|[_ -])(phone|telephone|tel|mobile|cell|cellphone|fax|whatsapp|msisdn|caller|callee)s?([_ -]?(number|no|nr|id))?$"
 )
 _LONGEST_KEY = 200
+_SHORT = 60
+"""Roles, ids and keys of metadata are shorter, and are the same in many messages. Their results are remembered."""
 
 
 class Redactor:
@@ -41,6 +44,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._numbers: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        self._short = lru_cache(maxsize=4096)(self._redacted)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -54,6 +58,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with stand-ins. Redact a text before it is cut: half an address is not recognised."""
+        return self._short(text) if len(text) <= _SHORT else self._redacted(text)
+
+    def _redacted(self, text: str) -> str:
         spans = find_personal_data(text)
         return _replaced(text, [(span.start, span.end, self._stand_in(span)) for span in spans]) if spans else text
 

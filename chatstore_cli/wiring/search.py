@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def message_searchers(stores: Stores, layout: str | None = None) -> list[MessageSearcher]:
     """The searchers of every layout, or of the named one. Raises NotFound for an unknown layout."""
-    return [_searcher_of(stores, reader) for reader in stores.session_readers(layout)]
+    return [searcher_of(reader) for reader in stores.session_readers(layout)]
 
 
-def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
+def searcher_of(reader: SessionReader) -> MessageSearcher:
     """The layout's own searcher. The generic one serves layouts without one, and mongomock."""
     from chatstore_cli.core.search.scanning import ScanningSearcher
     from chatstore_cli.domain.search.ports import ReaderWithSearcher

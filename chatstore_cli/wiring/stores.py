@@ -212,6 +212,7 @@ class Stores:
         from chatstore_cli.mongo.layouts.registry import OTHER_PRODUCTS
         from chatstore_cli.mongo.session_registry.documents import registry_index_specs
         from chatstore_cli.mongo.usage.rows import usage_index_specs
+        from chatstore_cli.wiring.labels import label_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
@@ -227,6 +228,8 @@ class Stores:
             )
         if layout in (None, AGENTS) and self.uses_mongo():
             specs[AGENTS] = indexes_of_agents(self.connection, self.settings, is_named=layout == AGENTS)
+        if layout is None and self.uses_mongo():
+            specs["labels"] = label_indexes(self)
         return specs
 
     def create_missing_indexes(self, layout: str) -> list[str]:

@@ -210,7 +210,7 @@ def test_words_that_bash_breaks_inside_an_id_are_one_id(offered: Offered, databa
 
 
 def test_completion_gives_up_quietly_and_starts_no_server(chatstore: Chatstore) -> None:
-    for line in ("sessions show ", "agents show ", "sessions list --tenant ", "threads show "):
+    for line in ("sessions show ", "agents show "):
         for uri in ("mongodb://127.0.0.1:1", "embedded", "nonsense://"):
             outcome = chatstore(env={**asking(line), "CHATSTORE_URI": uri})
             assert (outcome.code, outcome.out.strip(), outcome.err) == (0, "", "")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chatstore_cli.cli.filters import LayoutOption, MapOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.core.redaction import Redactor
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.history import JournalTail
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.rows.history import history_listing, layout_summary, summary
 from chatstore_cli.wiring.history import FLAT_MESSAGES, other_layouts_history, session_history
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.redaction import Redactor
 
 app = single_command()
 
@@ -50,7 +53,7 @@ def history(
     """
     invocation = Invocation(context, layout=layout or FLAT_MESSAGES)
     invocation.use_mapping(mapping)
-    redactor = Redactor() if redact else None
+    redactor = redactor_if(redact)
     if layout not in (None, FLAT_MESSAGES):
         _show_other_layout(invocation, session_id, limit, layout, redactor)
         return

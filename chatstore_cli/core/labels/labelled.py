@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import WrongUse
+from chatstore_cli.domain.errors import Unreachable, WrongUse
 from chatstore_cli.domain.labels import NO_LABELS, Labels, SessionRef
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import Session
     from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.watch import SessionChange
 
 _AT_ONCE = 100
 
@@ -44,6 +45,15 @@ def labelled(sessions: Iterable[Session], labels: LabelReader | None) -> Iterato
 def with_labels(session: Session, own: Labels) -> Session:
     """The session with these labels."""
     return session if own == NO_LABELS else replace(session, title=own.title or session.title, tags=own.tags)
+
+
+def labelled_change(change: SessionChange, labels: LabelReader | None) -> SessionChange:
+    """The change with the labels of its session; without them if the server cannot be reached at this moment."""
+    try:
+        [session] = labelled([change.session], labels)
+    except Unreachable:
+        return change
+    return replace(change, session=session)
 
 
 def tagged_sessions(

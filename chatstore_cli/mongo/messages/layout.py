@@ -39,6 +39,7 @@ from chatstore_cli.mongo.tombstones import count_parts
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
+    from chatstore_cli.mongo.messages.search import FlatMessageSearcher
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
@@ -95,6 +96,10 @@ class MessagesLayout:
     def is_absent(self) -> bool:
         """Whether the collection does not exist."""
         return not collection_facts(self._connection, self._name).exists
+
+    def has_messages(self) -> bool:
+        """Whether the collection exists, and does not belong to another product."""
+        return not self.is_absent() and self._searched()
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -237,6 +242,12 @@ class MessagesLayout:
                 if query.matches(facts) and (REPLACED not in session or self._own.among([session])):
                     yield facts
             self._count_unaddressable()
+
+    def message_searcher(self) -> FlatMessageSearcher:
+        """The searcher of these messages."""
+        from chatstore_cli.mongo.messages.search import FlatMessageSearcher
+
+        return FlatMessageSearcher(self, self._connection, self._settings)
 
     def session_changes(self) -> FlatChanges:
         """How sessions change."""

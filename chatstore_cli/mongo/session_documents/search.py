@@ -133,11 +133,13 @@ class _Reading:
         """The candidates of each session in turn, as often as it has some."""
         waiting = [found.heads[each] for session in batch for each in session.keys if each in found.heads]
         fetched: dict[str, _Fetched] = {}
+        asked: set[str] = set()
         for session in batch:
             selected = [found.heads[each] for each in session.keys if each in found.heads]
             for head in selected:
-                if repr(head.document_id) not in fetched:
+                if repr(head.document_id) not in asked:  # it may have no candidate, or none any more
                     chunk, waiting = chunk_of(waiting)
+                    asked = {repr(each.document_id) for each in chunk}
                     fetched = self._fetched(self._sessions, chunk, LAST_SEGMENT)
                 yield session, self._messages(session, fetched.get(repr(head.document_id)))
             segments = self._counting(session, selected, fetched, found)

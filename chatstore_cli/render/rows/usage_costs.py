@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,9 +17,14 @@ from chatstore_cli.render.rows.usage import amount
 _MOST_NAMED = 20
 
 
-def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced]) -> dict[str, Any]:
-    """How costs were calculated, and what has no price."""
-    return {"mode": mode, "source": source, "unpriced": [unpriced_row(each) for each in unpriced]}
+def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced], notes: Mapping[str, str]) -> dict[str, Any]:
+    """How costs were calculated, what has no price, and the models whose price depends on more than the day."""
+    return {
+        "mode": mode,
+        "source": source,
+        "unpriced": [unpriced_row(each) for each in unpriced],
+        "notes": [{"model": model, "note": note} for model, note in notes.items()],
+    }
 
 
 def unpriced_row(each: Unpriced) -> dict[str, Any]:

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.core.redaction import Redactor
-from chatstore_cli.core.search.redacted_hits import RedactedHits
 from chatstore_cli.core.search.run import MessageSearch
 from chatstore_cli.domain.errors import ChatstoreError, Interrupted
 from chatstore_cli.domain.search.models import SearchHit
@@ -20,6 +18,10 @@ from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.rows.search import HIT_COLUMNS, hit_row
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.redaction import Redactor
+    from chatstore_cli.core.search.redacted_hits import RedactedHits
 
 
 class Redaction(NamedTuple):

@@ -12,9 +12,8 @@ from chatstore_cli.cli.commands.search.output import Redaction, print_hits
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import reject_parent_options
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.readers import find_session
-from chatstore_cli.core.redaction import Redactor
-from chatstore_cli.core.search.redacted_hits import RedactedHits
 from chatstore_cli.core.search.run import LARGEST_PAGE, MessageSearch
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
 from chatstore_cli.domain.periods import read_period
@@ -113,6 +112,9 @@ def search(
     empty = "No messages found."
     if mode is SearchMode.WORDS:
         empty += " Whole words are compared: to find parts of words too, use --substring."
-    redactor = Redactor()
-    redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit)) if redact else None
+    redaction = None
+    if (redactor := redactor_if(redact)) is not None:
+        from chatstore_cli.core.search.redacted_hits import RedactedHits
+
+        redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit))
     print_hits(invocation, found, empty=empty, redaction=redaction)

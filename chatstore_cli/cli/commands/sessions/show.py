@@ -9,7 +9,7 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, reject_options_without, single_command
-from chatstore_cli.core.redaction import Redactor
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, show_session
 from chatstore_cli.domain.conversation import ToolDisplay
 from chatstore_cli.domain.errors import ExitCode, WrongUse
@@ -91,7 +91,7 @@ def show(
         artifacts=lambda: artifact_reader(invocation.stores),
         labels=shown_labels(invocation.stores, layout),
     )
-    redactor = Redactor() if redact else None
+    redactor = redactor_if(redact)
     if redactor is not None:
         view = view.changed(redactor.session, redactor.message)
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)

@@ -11,6 +11,7 @@ import typer
 from chatstore_cli.cli.filters import RedactOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.domain.errors import ExitCode, PositionAhead
 from chatstore_cli.domain.mixed_transcript import MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.render.listing import Listing
@@ -59,7 +60,6 @@ def transcript(
     """
     from chatstore_cli.core.mixed_transcript.names import named_positions, named_sources
     from chatstore_cli.core.mixed_transcript.replay import replay
-    from chatstore_cli.core.redaction import Redactor
     from chatstore_cli.domain.times import utc_now
     from chatstore_cli.render.rows.mixed_transcript import MIXED_TURN_COLUMNS, mixed_turn_row
     from chatstore_cli.wiring.mixed_transcript import transcript_readers
@@ -74,7 +74,7 @@ def transcript(
         error.hint = "Leave out --after for this session: it was deleted, or restored from a backup."
         raise
     end: list[ReplayBoundary] = []
-    redactor = Redactor() if redact else None
+    redactor = redactor_if(redact)
 
     def beside() -> dict[str, Any]:
         return {} if redactor is None else {"redacted": redactor.counts}

@@ -78,7 +78,8 @@ def check(context: typer.Context) -> None:
     priced = price_all(usage_sums(invocation.stores), pricing)
     missing = [each for each in pricing.missing_prices() if each.model is not None]
     rows = [unpriced_row(each) for each in missing]
-    invocation.emit(Listing(CHECK_COLUMNS, rows, empty=f"Prices are known for {quantity(priced, 'model')}."))
+    known = f"Prices are known for {quantity(priced, 'model')}." if priced else "The usage ledger has no models."
+    invocation.emit(Listing(CHECK_COLUMNS, rows, empty=known))
     for each in pricing.missing_prices():
         if each.model is None:
             invocation.say(f"{each.tokens:,} tokens of the ledger have no model, so no price.")

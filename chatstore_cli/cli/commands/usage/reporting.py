@@ -88,7 +88,8 @@ def _beside(
     if output.digits is not None:
         beside["rounded"] = {"digits": output.digits, "half": "even"}
     if pricing is not None:
-        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), pricing.missing_prices())
+        missing, notes = pricing.missing_prices(), pricing.model_notes
+        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
     if check is not None:
         per = next(iter(report.totals.group))
         beside["budget"] = budget_row(check, per.removesuffix("_id"), output.digits)

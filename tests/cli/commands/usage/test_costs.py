@@ -192,7 +192,10 @@ def test_prices_of_the_package_are_used_in_dollars_without_a_file(reader: Chatst
     missing = reader("usage", "prices", "show", "our-7b")
     assert (missing.code, "No price of model 'our-7b' in genai-prices" in missing.err) == (3, True)
     report = reader(*CALCULATE)
-    assert "No cost was calculated for 1,500,000 tokens of model in-house: no price is known." in report.err
+    assert (
+        "No cost was calculated for 1,500,000 tokens of model in-house: no price is known on the days of this usage."
+        in report.err
+    )
     assert "Prices: genai-prices" in report.err
 
 
