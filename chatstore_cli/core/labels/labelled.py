@@ -56,6 +56,21 @@ def labelled_change(change: SessionChange, labels: LabelReader | None) -> Sessio
     return replace(change, session=session)
 
 
+def refs_with_tag(labels: LabelReader, tag: str, layouts: Sequence[str]) -> frozenset[SessionRef]:
+    """The sessions of these layouts with a tag. Raises WrongUse for more than MOST_TAGGED."""
+    return frozenset(_at_most(labels.tagged(tag, layouts), tag, MOST_TAGGED))
+
+
+def _at_most(refs: Iterator[SessionRef], tag: str, most: int) -> list[SessionRef]:
+    some = list(islice(refs, most + 1))
+    if len(some) > most:
+        raise WrongUse(
+            what=f"More than {most:,} sessions have the tag {tag!r}, which is too many to look up.",
+            hint="Narrow with --layout, or use another tag.",
+        )
+    return some
+
+
 def tagged_sessions(
     readers: Sequence[SessionReader], query: SessionQuery, labels: LabelReader, *, most: int | None = None
 ) -> Iterator[Session]:
@@ -66,13 +81,7 @@ def tagged_sessions(
     by_layout = {reader.layout: reader for reader in readers}
     refs = labels.tagged(query.tag or "", list(by_layout))
     if most is not None:
-        some = list(islice(refs, most + 1))
-        if len(some) > most:
-            raise WrongUse(
-                what=f"More than {most:,} sessions have the tag {query.tag!r}, so they cannot be listed in one order.",
-                hint="Narrow the list with --layout, or use another tag.",
-            )
-        refs = iter(some)
+        refs = iter(_at_most(refs, query.tag or "", most))
     for ref in refs:
         session = by_layout[ref.layout].find(ref.session_id)
         if session is not None and query.matches(session):

@@ -74,7 +74,11 @@ class MessageSearch:
         """The hits of the page. Each is returned as soon as no newer one can follow."""
         answering, self.notes = split_by_answer([each.reader for each in self._searchers], self._query.sessions)
         text = self._matcher.filter
-        self._streams = [_Stream(each, self._query, text) for each in self._searchers if each.reader in answering]
+        self._streams = [
+            _Stream(each, self._query, text)
+            for each in self._searchers
+            if each.reader in answering and self._may_have(each)
+        ]
         written = 0
         last: HitKey | None = None
         try:
@@ -91,6 +95,10 @@ class MessageSearch:
             for stream in self._streams:
                 stream.close()
             self._add_remarks()
+
+    def _may_have(self, searcher: MessageSearcher) -> bool:
+        among = self._query.among
+        return among is None or any(ref.layout == searcher.reader.layout for ref in among)
 
     def _in_order(self) -> Iterator[tuple[HitKey, SearchHit]]:
         while (bound := self._bound()) is not None:
@@ -140,6 +148,8 @@ class MessageSearch:
         is_read = candidate.updated_at is not NOT_READ
         moment = message.created_at or (candidate.updated_at if is_read else stream.undated)
         if query.role is not None and message.role != query.role:
+            return None
+        if query.among is not None and (stream.layout, message.session_id) not in query.among:
             return None
         if query.since is not None and (moment is None or moment < query.since):
             return None

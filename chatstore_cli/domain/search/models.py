@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import SessionQuery
 
@@ -43,6 +44,8 @@ class SearchQuery:
     since: datetime | None = None
     until: datetime | None = None
     continues_at: datetime | None = None
+    among: frozenset[SessionRef] | None = None
+    """The sessions whose messages count, for example those with a tag. core/search/ compares them, not the layouts."""
 
     @property
     def sessions(self) -> SessionQuery:

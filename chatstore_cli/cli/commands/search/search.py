@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.commands.search.group import search_command
 from chatstore_cli.cli.commands.search.output import Redaction, print_hits
-from chatstore_cli.cli.filters import LayoutOption, RedactOption, TenantOption, UserOption
+from chatstore_cli.cli.filters import LayoutOption, RedactOption, TagOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.redaction import redactor_if
+from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.labels.labelled import refs_with_tag
 from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.search.run import LARGEST_PAGE, MessageSearch
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
@@ -63,6 +66,7 @@ def search(
             "--until", metavar="TIME", help="Include only messages before this time. A date includes that day."
         ),
     ] = None,
+    tag: TagOption = None,
     regex: Annotated[
         bool, typer.Option("--regex", help="Read TEXT as a regular expression of Python. No index is used.")
     ] = False,
@@ -95,6 +99,7 @@ def search(
         return  # nothing can be given before it
     if regex and substring:
         raise WrongUse(what="--regex and --substring cannot be combined.", hint="Remove one of them.")
+    from chatstore_cli.wiring.labels import label_store
     from chatstore_cli.wiring.search import message_searchers, pattern_limit
 
     invocation = Invocation(context, layout=layout)
@@ -103,6 +108,13 @@ def search(
     filters = (layout, tenant, user, session, role, period.since, period.until)
     query = SearchQuery(text, mode, case, *filters)
     searchers = message_searchers(invocation.stores, layout)
+    if tag is not None:
+        layouts = [each.reader.layout for each in searchers]
+        tagged = refs_with_tag(label_store(invocation.stores), checked_tag(tag), layouts)
+        query = replace(query, among=tagged)
+        if session is None and len(tagged) == 1:
+            [only] = tagged
+            query = replace(query, session_id=only.session_id, layout=only.layout)
     found = MessageSearch(searchers, query, limit=limit, cursor=cursor, limited=pattern_limit)
     if session is not None:
         with suppress(Conflict):  # it is searched in each of the layouts that have it

@@ -257,3 +257,29 @@ def test_the_index_on_tags_is_made_with_the_first_tag(chatstore: Chatstore, data
     database["chatstore_labels"].drop_indexes()
     checked = chatstore("indexes", "check")
     assert (checked.code, "label_tags_idx" in checked.out) == (6, True)
+
+
+def test_a_search_finds_only_messages_of_sessions_with_the_tag(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_workflow(database, "w-1", "w-2", "w-3")
+
+    def found() -> list[str]:
+        return [row["session_id"] for row in rows(chatstore, "search", "hello", "--tag", "x")]
+
+    assert found() == []
+    rows(chatstore, "sessions", "tag", "w-1", "x")
+    assert found() == ["w-1"]
+    rows(chatstore, "sessions", "tag", "w-3", "x")
+    assert sorted(found()) == ["w-1", "w-3"]
+
+
+def test_more_sessions_than_a_list_can_sort_are_rejected(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    database["chatstore_labels"].insert_many(
+        {"_id": {"layout": "workflow", "session_id": str(number)}, "tags": ["x"]} for number in range(1001)
+    )
+    for command in (("sessions", "list"), ("search", "hello")):
+        outcome = chatstore(*command, "--tag", "x")
+        assert (outcome.code, "More than 1,000 sessions" in outcome.err) == (2, True), outcome.err
