@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pymongo.collection import Collection
 
 from chatstore_cli.core.search.session_walk import Page
+from chatstore_cli.core.search.walking import session_steps
 from chatstore_cli.domain.errors import NotAllowed, Overdue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
@@ -25,7 +26,6 @@ from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches, chunk_of
 from chatstore_cli.mongo.search.text_condition import conditions, in_array, in_field
-from chatstore_cli.mongo.search.walking import session_steps
 from chatstore_cli.mongo.search.words_collection import WordsCollection
 from chatstore_cli.mongo.session_documents.documents import to_message
 from chatstore_cli.mongo.session_documents.indexed_sessions import IndexedSessions
