@@ -35,7 +35,9 @@ def index(
         bool, typer.Option("--all", help="Read all sessions again, not only those that changed since the last run.")
     ] = False,
 ) -> None:
-    """Store the words of workflow sessions and general chats, so that later searches for words read few of them.
+    """Store the words of sessions, for faster searches.
+
+    The sessions are workflow sessions and general chats. Only searches for words read fewer of them.
 
     The words are in a collection of chatstore's own, and no other collection is changed. Only sessions that changed since
     the last run are read. A search reads the sessions that were updated after it too, so it misses nothing; run this
