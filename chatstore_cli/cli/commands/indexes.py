@@ -39,9 +39,7 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     "check",
     examples=["chatstore indexes check", "chatstore indexes check -o json"],
     exits=_EXITS,
-    meanings={
-        ExitCode.FINDINGS: "findings: an index is missing or has drifted, or chatstore cannot write to a collection"
-    },
+    meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted, or a collection cannot be written"},
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of indexes with the required ones.
