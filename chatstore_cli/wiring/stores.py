@@ -319,6 +319,10 @@ class Stores:
             for name in names
         ]
 
+    def readers_beside(self, layout: str | None) -> list[SessionReader]:
+        """The readers of every layout, for a command that reads this one. They use no database that it does not use."""
+        return self.session_readers(None if self.uses_mongo(layout) else layout)
+
     def _postgres_reader(self) -> SessionReader:
         from chatstore_cli.wiring.postgres import postgres_sessions
 

@@ -350,3 +350,18 @@ def test_a_wrong_uri_is_an_error_that_does_not_show_it(
     [problem] = load_configuration(None, uri=None, database=None).problems
     assert "chatstore.threads.uri: its value is not a URI" in problem.what
     assert "heim" not in problem.what
+
+
+def test_threads_are_listed_by_name_and_counted_without_mongodb(postgres_chatstore: Chatstore) -> None:
+    chatstore = postgres_chatstore
+    trip, _ = new_thread(chatstore, "a", "b"), new_thread(chatstore, "c")
+    assert ask(chatstore, "threads", "rename", trip, "Ferry to Ærø")["title"] == "Ferry to Ærø"
+    for arguments in (("--title", "ÆRØ"), ("--name", "ferry"), ("--sort", "messages", "--limit", "1")):
+        [found] = ask(chatstore, "threads", "list", *arguments)["items"]
+        assert (found["thread_id"], found["message_count"]) == (trip, 2)
+    assert len(ask(chatstore, "threads", "list", "--all")["items"]) == 2
+    [tenant] = ask(chatstore, "sessions", "tenants", "--layout", "threads")["items"]
+    assert (tenant["tenant_id"], tenant["layouts"]["threads"]["sessions"]) == ("acme", 2)
+    unknown = chatstore("threads", "list", "--user", "anna")
+    assert (unknown.code, "No user 'anna' in threads." in unknown.err) == (3, True)
+    assert chatstore("threads", "list", "--tenant", "acme", "--until", "2001-01-01").code == 0

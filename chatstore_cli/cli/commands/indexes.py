@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.index_steps import carry_out, confirmed_steps, missing_search_indexes, report_tables
+from chatstore_cli.cli.index_steps import (
+    carry_out,
+    collections_of,
+    confirmed_steps,
+    create_table_index,
+    missing_search_indexes,
+    report_tables,
+)
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.general.counter_merges import doubled_notice, with_merges
@@ -32,9 +39,7 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     "check",
     examples=["chatstore indexes check", "chatstore indexes check -o json"],
     exits=_EXITS,
-    meanings={
-        ExitCode.FINDINGS: "findings: an index is missing or has drifted, or chatstore cannot write to a collection"
-    },
+    meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted, or a collection cannot be written"},
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of indexes with the required ones.
@@ -52,7 +57,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
     is_migrated = report_tables(invocation, INDEX_COLUMNS)
-    collections = dict.fromkeys(_collections(invocation, layout))
+    collections = dict.fromkeys(collections_of(invocation.stores, layout))
     left_out = {each.collection: each.remark for each in mainly_foreign(stores.contents, collections)}
     options = stores.index_store.options(collections)
     left_out |= {each.name: f"{each.name} is {each.unsuitable}" for each in options if each.unsuitable}
@@ -109,13 +114,14 @@ def apply(
     MongoDB would delete documents at once (they are counted), to merge counters of general chats that have the same tenant
     and user, and to create a text index (its size is estimated). Exits with status 6 if such a change was not made.
 
-    An index that chatstore did not ask for is dropped only if --drop names it. If a collection holds mainly documents of
-    another product, nothing is changed, and the command exits with status 8.
+    Only --drop drops an index that chatstore did not ask for. If a collection holds mainly documents of another product,
+    nothing is changed, and the command exits with status 8.
     """
     invocation = Invocation(context, layout=layout)
     invocation.will_write(dry_run="nothing changes" if dry_run else "")
+    has_table_index = create_table_index(invocation, search, dry_run=dry_run, yes=yes)
     report_tables(invocation, STEP_COLUMNS)
-    invocation.stores.contents.require_writable(_collections(invocation, layout))
+    invocation.stores.contents.require_writable(collections_of(invocation.stores, layout))
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])
@@ -141,7 +147,7 @@ def apply(
         conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps succeeded.".strip()
         raise conflicts[0]
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index exists and has the right options."))
-    if not confirmed:
+    if not (confirmed and has_table_index):
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -152,7 +158,3 @@ def _findings(invocation: Invocation, layout: str | None, left_out: Collection[s
         for every in (False, True)
     )
     return described(stores, check_indexes(specs, stores.index_store, made, left_out), layout)
-
-
-def _collections(invocation: Invocation, layout: str | None) -> list[str]:
-    return [spec.collection for specs in invocation.stores.index_specs(layout).values() for spec in specs]

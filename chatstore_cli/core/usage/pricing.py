@@ -18,6 +18,7 @@ _PER = Decimal(1_000_000)
 
 
 _MOST_NOTES = 20
+_LONGEST_NAME = 100
 
 
 class CostMode(StrEnum):
@@ -99,7 +100,7 @@ class Pricing:
             notes.append(
                 'A cost is "at most" an amount if it is not known how many tokens were cached: all count as not cached.'
             )
-        of_models = [f"Model {model}: {note}" for model, note in self.model_notes.items()]
+        of_models = [f"Model {_named(model)}: {note}" for model, note in self.model_notes.items()]
         of_models += map(_missing_note, self.missing_prices())
         notes += of_models[:_MOST_NOTES]
         if len(of_models) > _MOST_NOTES:
@@ -142,12 +143,17 @@ def price_all(ledger: UsageSums, pricing: Pricing) -> int:
     return len(models - {each.model for each in pricing.missing_prices()} - {None})
 
 
+def _named(model: str) -> str:
+    """A model as a sentence names it: another writer may have stored a text of any length."""
+    return (model if len(model) <= _LONGEST_NAME else f"{model[:_LONGEST_NAME]}…") or "''"
+
+
 def _missing_note(each: Unpriced) -> str:
     if each.source == "counters":
         reason = "the stored totals of sessions have no model"
     else:
         reason = "no model is stored" if each.model is None else "no price is known on the days of this usage"
-    of_model = "" if each.model is None else f" of model {each.model}"
+    of_model = "" if each.model is None else f" of model {_named(each.model)}"
     return f"No cost was calculated for {each.tokens:,} tokens{of_model}: {reason}."
 
 

@@ -104,6 +104,25 @@ class SearchStep(NamedTuple):
     candidates: tuple[Candidate, ...] | list[Candidate] = ()
 
 
+class WordsStep(NamedTuple):
+    """A step of an update of the index of words: sessions looked at, those that were read, and deleted documents of words."""
+
+    sessions: int = 0
+    read: int = 0
+    removed: int = 0
+
+
+@dataclass(slots=True)
+class WordsUpdate:
+    """What an update of one layout has done so far. `removed` counts documents of words whose session was deleted."""
+
+    layout: str
+    sessions: int = 0
+    read: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+
+
 class SearchHit(NamedTuple):
     """A message with hits. `offsets` are their beginnings and ends in characters of the message's text.
 

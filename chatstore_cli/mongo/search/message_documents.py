@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pymongo.collection import Collection
 
 from chatstore_cli.core.search.session_walk import Page
+from chatstore_cli.core.search.walking import session_steps
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
 from chatstore_cli.domain.session import Session
@@ -17,7 +18,6 @@ from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.identifiers import addressable_id, id_values
 from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches, chunk_of
-from chatstore_cli.mongo.search.walking import session_steps
 
 _AT_ONCE = 500
 

@@ -15,6 +15,7 @@ from chatstore_cli.render.rows.sessions import decimal_text
 from chatstore_cli.render.rows.usage import amount
 
 _MOST_NAMED = 20
+_LONGEST_NAME = 100
 
 
 def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced], notes: Mapping[str, str]) -> dict[str, Any]:
@@ -84,9 +85,13 @@ def _is_upper_bound(row: UsageRow) -> bool:
 
 def _name(row: UsageRow) -> str:
     """The group as a sentence names it, such as `tenant acme`."""
-    return ", ".join(
-        f"{key.removesuffix('_id')} {'(none)' if value is None else value}" for key, value in row.group.items()
-    )
+    return ", ".join(f"{key.removesuffix('_id')} {_shown(value)}" for key, value in row.group.items())
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "(none)"
+    return (value if len(value) <= _LONGEST_NAME else f"{value[:_LONGEST_NAME]}…") or "''"
 
 
 def price_row(model: str, price: Price | None) -> dict[str, Any]:

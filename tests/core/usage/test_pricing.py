@@ -217,3 +217,11 @@ def test_a_budget_names_groups_over_it_and_those_that_may_be() -> None:
         ("over", Decimal("0.01")),
     ]
     assert [each.group["tenant_id"] for each in check.unknown] == ["maybe", "unknown"]
+
+
+def test_notes_are_bounded_whatever_models_another_writer_stored() -> None:
+    made, _ = report(CostMode.CALCULATE, *(part("a", None, model=f"{number}" + "x" * 5_000) for number in range(50)))
+
+    assert max(map(len, made.notes)) < 250
+    assert len(made.notes) < 30
+    assert "30 more notes about models. -o json has all of them." in made.notes

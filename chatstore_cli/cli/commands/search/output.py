@@ -38,7 +38,8 @@ def print_hits(invocation: Invocation, found: MessageSearch, *, empty: str, reda
         first = list(islice(hits, 1))
         if first or found.failure is None:
             invocation.emit(_listing(invocation, found, chain(first, hits), empty, redaction))
-    if found.next_cursor is not None and found.failure is None:
+    has_notice = invocation.options.output in (OutputFormat.CSV, OutputFormat.JSONL)  # that the output is truncated
+    if found.next_cursor is not None and found.failure is None and not has_notice:
         invocation.say("More messages match.")
     for note in [*found.notes, *([redaction.redactor.notice()] if redaction is not None else [])]:
         invocation.say(note)

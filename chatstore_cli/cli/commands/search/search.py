@@ -12,7 +12,6 @@ from chatstore_cli.cli.commands.search.group import search_command
 from chatstore_cli.cli.commands.search.output import Redaction, print_hits
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, TagOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import reject_parent_options
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.labels.labelled import refs_with_tag
@@ -24,7 +23,7 @@ from chatstore_cli.domain.search.models import SearchMode, SearchQuery
 from chatstore_cli.domain.times import utc_now
 
 app, register = search_command(
-    {},
+    {"index": "search.index"},
     examples=[
         "chatstore search refund",
         'chatstore search "order 4711 late" --tenant acme --since 7d',
@@ -89,7 +88,7 @@ def search(
     All words of TEXT must be in one message as whole words, in any order. Small and capital letters are the same, accents
     count: `cafe` does not find `café`. The names and arguments of tool calls and the results of tools are searched too;
     pictures and files are not. Chinese, Japanese and Thai are written without spaces, so a whole sentence is one word: use
-    --substring.
+    --substring. The word `index` is a command; to search for it, write: chatstore search -- index
 
     Each message is printed as soon as no newer one can follow. After Ctrl-C the messages that were found remain, and a
     cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the
@@ -97,8 +96,7 @@ def search(
     searched, and these are of the redacted text.
     """
     if context.invoked_subcommand is not None:
-        reject_parent_options(context)
-        return
+        return  # nothing can be given before it
     if regex and substring:
         raise WrongUse(what="--regex and --substring cannot be combined.", hint="Remove one of them.")
     from chatstore_cli.wiring.labels import label_store

@@ -61,7 +61,7 @@ def show(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="With --to, overwrite the file if it exists.")] = False,
 ) -> None:
-    """Show a session with its first and last messages, or all of it.
+    """Show a session with some or all of its messages.
 
     Without --full, a table has one line per message, and `-o json` prints messages in full. If the messages expire, the
     result shows when. For a workflow session, `last_artifact` is the artifact that it showed last, and `artifact` the one

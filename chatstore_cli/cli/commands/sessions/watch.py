@@ -79,7 +79,7 @@ def watch(
     ] = None,
     count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N rows.")] = None,
 ) -> None:
-    """Show sessions as they change, or new messages of one session.
+    """Show sessions as they change, or the new messages of one.
 
     Without SESSION_ID each change is a row: the session's facts, `change` (new, changed, deleted) and `changed_at`. With
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes

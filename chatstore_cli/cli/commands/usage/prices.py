@@ -19,7 +19,7 @@ from chatstore_cli.wiring.usage import usage_sums
 if TYPE_CHECKING:
     from chatstore_cli.domain.prices import PriceTable
 
-app = group("prices", "Prices of models, from which `usage --cost calculate` calculates costs.")
+app = group("prices", "Show and check the prices of `usage --cost calculate`.")
 
 
 @command(
@@ -69,8 +69,9 @@ def _rows(model: str, table: PriceTable) -> list[dict[str, Any]]:
     meanings={ExitCode.FINDINGS: "findings: a model in the usage ledger has no price"},
 )
 def check(context: typer.Context) -> None:
-    """Check the file of prices, and whether every model in the usage ledger has a price on the days of its usage.
+    """Check the file of prices and the models without a price.
 
+    Every model in the usage ledger needs a price on the days of its usage.
     An error in the file is reported with its line. The command exits with status 6 if a model has no price.
     """
     invocation = Invocation(context)

@@ -362,3 +362,31 @@ def test_an_unknown_layout_ends_with_status_3(chats: Chatstore, command: tuple[s
     outcome = chats(*command, "--layout", "workflw")
     assert (outcome.code, outcome.out) == (3, "")
     assert "No layout 'workflw'. Did you mean 'workflow'? Layouts are " in outcome.err
+
+
+def test_threads_and_general_chats_have_the_options_of_lists(everything: Chatstore) -> None:
+    titles = items_of(everything, "threads", "list", "--sort", "title:desc")
+    assert [row["thread_id"] for row in titles] == [
+        row["thread_id"] for row in items_of(everything, "threads", "list", "--all", "--sort", "title:desc")
+    ]
+    assert [row["title"] for row in items_of(everything, "threads", "list", "--name", "PLANNING")] == [
+        "Product planning"
+    ]
+    csv_rows = everything("threads", "list", "--limit", "1", "--columns", "title,thread_id", "-o", "csv", "-q")
+    assert csv_rows.out.splitlines()[0] == "title,thread_id"
+    assert "The output is truncated: there are more rows. Use --cursor " in csv_rows.err
+    owner = next(row for row in SAMPLED["general"]["sessions"] if row["tenant_id"] and row["user_id"])
+    of_owner = ("--tenant", owner["tenant_id"], "--user", owner["user_id"])
+    chats = everything("general", "list", *of_owner, "--columns", "session_id", "-o", "csv")
+    assert chats.out.splitlines()[0] == "session_id"
+    suggested = everything("general", "list", "--tenant", "x" + owner["tenant_id"], "--user", owner["user_id"])
+    assert (suggested.code, suggested.out) == (3, "")
+    wrong = everything("threads", "list", "--sort", "tokens")
+    assert (wrong.code, "updated, created, messages, title, tenant or user" in wrong.err) == (2, True)
+
+
+def items_of(chatstore: Chatstore, *arguments: str) -> list[dict[str, Any]]:
+    outcome = chatstore(*arguments, "-o", "json")
+    assert outcome.code == 0, outcome.err
+    rows: list[dict[str, Any]] = json.loads(outcome.out)["items"]
+    return rows
