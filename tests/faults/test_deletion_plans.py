@@ -5,7 +5,7 @@ A session is deleted as a whole or left as a whole, whatever happens between two
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,6 @@ Documents = Database[dict[str, Any]]
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOW = NOON + timedelta(days=1)
 LATER = NOON + timedelta(hours=1)
-MOST_COMMANDS = 60
 WITH_TOMBSTONES = ("workflow", "messages", "general")
 Another = Callable[..., Connection]
 
@@ -132,18 +131,22 @@ def planned(database: Documents, another: Another, layout: str) -> PlannedSessio
 
 
 @pytest.fixture
-def numbers(pytestconfig: pytest.Config) -> Iterator[int]:
-    """Numbers of commands, until the test breaks off because there are no more commands: every third one without --soak."""
-
-    def until_not_reached() -> Iterator[int]:
-        yield from range(1, MOST_COMMANDS, 1 if pytestconfig.getoption("--soak") else 3)
-        pytest.fail("It sends more commands than expected.")
-
-    return until_not_reached()
+def numbers(
+    pytestconfig: pytest.Config, database: Documents, another: Another, layout: str, planned: PlannedSession
+) -> list[int]:
+    """Numbers of the commands of a deletion, and one more: all with --soak, else the writes and what precedes each."""
+    listener = AtCommand(0, lambda: None)
+    deletions(another(listener), layout).carry_out(planned)
+    assert left(database, layout) == {}
+    last = len(listener.commands) + 1
+    if pytestconfig.getoption("--soak"):
+        return list(range(1, last + 1))
+    writes = [number for number, name in enumerate(listener.commands, 1) if name in ("delete", "update")]
+    return sorted({1, last, *(number - before for number in writes for before in range(3))})
 
 
 def test_killed_before_each_command_it_is_completed_by_another_run(
-    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: Iterator[int]
+    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: list[int]
 ) -> None:
     deleted_before_kill = False
     for number in numbers:
@@ -163,7 +166,7 @@ def test_killed_before_each_command_it_is_completed_by_another_run(
 
 
 def test_a_second_run_between_two_commands_of_the_first(
-    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: Iterator[int]
+    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: list[int]
 ) -> None:
     other = another()
     for number in numbers:
@@ -178,7 +181,7 @@ def test_a_second_run_between_two_commands_of_the_first(
 
 
 def test_a_session_that_changes_between_two_commands_is_left_or_deleted_as_a_whole(
-    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: Iterator[int]
+    database: Documents, another: Another, layout: str, planned: PlannedSession, numbers: list[int]
 ) -> None:
     start_over(database, layout)
     change(database, layout)
