@@ -87,22 +87,27 @@ def thread_message(number: int) -> dict[str, Any]:
     return {"_id": f"m{number}", "chat_thread_id": "s", "sender_role": "user", "content": content, **times}
 
 
-def change(database: Documents, layout: str) -> None:
-    """A message is added to the session, if the session exists, as an application does it."""
+def change(database: Documents, layout: str) -> bool:
+    """A message is added to the session, if it exists, as an application does it. Returns whether it was.
+
+    A flat message is added in any case.
+    """
     if layout in ("workflow", "general"):
         name, updated = (
             ("chat_sessions", "updated_at") if layout == "workflow" else ("GeneralChatSessions", "last_updated_at")
         )
         message = {"role": "user", "content": "new", "sequence": 4}
         changes = {"$push": {"messages": message}, "$set": {updated: LATER, "last_sequence": 4}}
-        database[name].update_one({"chat_id": "s", "last_sequence": 3}, changes)
-    elif layout == "messages":
+        return database[name].update_one({"chat_id": "s", "last_sequence": 3}, changes).matched_count == 1
+    if layout == "messages":
         row = {"session_id": "s", "role": "user", "text": "new", "created_at": LATER.isoformat(timespec="microseconds")}
         database["chat_messages"].insert_one({"_id": "new", **row})
-    else:
-        changes = {"$set": {"updated_at": LATER, "last_sequence": 3}}
-        if database["chat_threads"].update_one({"_id": "s"}, changes).matched_count:
-            database["chat_thread_messages"].insert_one(thread_message(3))
+        return False
+    changes = {"$set": {"updated_at": LATER, "last_sequence": 3}}
+    if database["chat_threads"].update_one({"_id": "s"}, changes).matched_count == 0:
+        return False
+    database["chat_thread_messages"].insert_one(thread_message(3))
+    return True
 
 
 def start_over(database: Documents, layout: str) -> None:
@@ -190,11 +195,13 @@ def test_a_session_that_changes_between_two_commands_is_left_or_deleted_as_a_who
     outcomes: list[Result] = []
     for number in numbers:
         start_over(database, layout)
-        listener = AtCommand(number, lambda: change(database, layout))
+        was_changed: list[bool] = []
+        listener = AtCommand(number, lambda: was_changed.append(change(database, layout)))  # noqa: B023
         outcome = deletions(another(listener), layout).carry_out(planned)
         if not listener.reached:
             break
         outcomes.append(outcome.result)
+        assert outcome.result is Result.CHANGED or was_changed == [False], f"before command {number}"
         if outcome.result is Result.CHANGED:
             assert left(database, layout) == changed, f"before command {number}"
             assert database["chatstore_tombstones"].count_documents({}) == 0
