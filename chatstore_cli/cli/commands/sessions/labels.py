@@ -61,7 +61,10 @@ def rename(
     if rename_thread(stores, ref, title):
         labels = Labels(title)
     else:
-        labels = changing.set_title(label_store(stores), reader, session, title)
+        store = label_store(stores)
+        if title:
+            create_label_index(stores, store)
+        labels = changing.set_title(store, reader, session, title)
     invocation.emit(Listing(LABEL_COLUMNS, [label_row(ref, labels)]))
 
 

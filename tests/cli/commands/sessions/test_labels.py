@@ -283,3 +283,10 @@ def test_more_sessions_than_a_list_can_sort_are_rejected(
     for command in (("sessions", "list"), ("search", "hello")):
         outcome = chatstore(*command, "--tag", "x")
         assert (outcome.code, "More than 1,000 sessions" in outcome.err) == (2, True), outcome.err
+
+
+def test_the_first_title_creates_the_index_too(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    """Otherwise `indexes check` would report a missing index of a collection that chatstore itself has created."""
+    store_chats(database)
+    assert chatstore("sessions", "rename", "triage-0", "A title").code == 0
+    assert "label_tags_idx" in database["chatstore_labels"].index_information()
