@@ -6,11 +6,12 @@
 #   make docs    generate docs/cli.md from the commands
 #   make soak    the long fault and property tests
 #   make bench   run all benchmarks, print one line for each figure, then fail if a figure misses its bound
+#   make dist    build the wheel and the sdist in dist, with man pages and completion scripts
 #   make clean   remove .venv and what tools left behind
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs soak bench clean
+.PHONY: help demo test check docs soak bench dist clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -53,6 +54,11 @@ soak: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@missed=; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
 	  test -z "$$missed" || { echo "make: these missed a bound, or failed:$$missed" >&2; exit 1; }
+
+dist: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python scripts/generate_share.py
+	$(BIN)/python -m hatchling build -d dist
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

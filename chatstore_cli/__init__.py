@@ -2,7 +2,8 @@
 
 Applications import the library from here: LocalChatCache, MongoChatStorage and ChatPersistenceWorker for flat messages,
 AG2PersistenceManager for the sessions of AG2 agents, AgentRegistryService and AgentConfigResolverService for saved agents,
-CallSessions and PhoneNumbers for calls, AgentStates and AgentSessions for a Python agent, and the errors of all.
+CallSessions and PhoneNumbers for calls, AgentStates and AgentSessions for a Python agent, SessionSearch to find messages
+in all of them, and the errors of all.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
         RoutedCall,
         RouteReason,
     )
+    from chatstore_cli.library.search import SearchHit, SearchPage, SessionSearch
 
 __version__ = "0.1.0"
 
@@ -162,8 +164,11 @@ __all__ = [
     "RoutedCall",
     "SavedAs",
     "SavedEvent",
+    "SearchHit",
+    "SearchPage",
     "SessionArtifacts",
     "SessionRegistry",
+    "SessionSearch",
     "StatePage",
     "StorageHealth",
     "StoredChat",
@@ -193,6 +198,7 @@ _MODULES = (
     "library.agent_states",
     "library.agents",
     "library.calls",
+    "library.search",
 )
 
 

@@ -45,7 +45,7 @@ def page() -> str:
         if context.parent is None:
             sections += [_root(command, context), _exit_statuses()]
         elif hasattr(command, "list_commands") and not command.invoke_without_command:
-            sections.append(f"## {path}\n\n{_help(command)}\n")
+            sections.append(f"## {path}\n\n{help_text(command)}\n")
         else:
             sections.append(_command(path, command, context))
     return "\n".join(sections)
@@ -68,7 +68,7 @@ def _exit_statuses() -> str:
 
 def _command(path: str, command: Any, context: Any) -> str:
     usage = " ".join([path, *command.collect_usage_pieces(context)])
-    parts = [f"## {path}", "", _help(command), "", "```text", usage, "```", ""]
+    parts = [f"## {path}", "", help_text(command), "", "```text", usage, "```", ""]
     options = [option for option in _options(command) if option.name not in GlobalOptions.__annotations__]
     if options:
         parts += _option_table(options, context)
@@ -79,7 +79,8 @@ def _command(path: str, command: Any, context: Any) -> str:
     return "\n".join(parts)
 
 
-def _help(command: Any) -> str:
+def help_text(command: Any) -> str:
+    """The help of a command, without its examples and exit statuses."""
     return inspect.cleandoc(command.help or "").replace("\b\n", "")
 
 
@@ -87,8 +88,16 @@ def _options(command: Any) -> list[Any]:
     return [parameter for parameter in command.params if parameter.param_type_name == "option"]
 
 
+def option_records(parameters: list[Any], context: Any) -> list[tuple[str, str]]:
+    """The names and the help of each option, and of arguments that have a help."""
+    return [
+        parameter.get_help_record(context) or (", ".join(parameter.opts), parameter.help or "")
+        for parameter in parameters
+    ]
+
+
 def _option_table(options: list[Any], context: Any) -> list[str]:
-    records = [option.get_help_record(context) or (", ".join(option.opts), option.help or "") for option in options]
+    records = option_records(options, context)
     rows = [f"| `{_cell(names)}` | {_cell(' '.join(meaning.split()))} |" for names, meaning in records]
     return ["| option | meaning |", "| --- | --- |", *rows, ""]
 

@@ -70,6 +70,8 @@ if TYPE_CHECKING:
         RouteReason,
         SavedAs,
         SavedEvent,
+        SearchHit,
+        SearchPage,
         SessionArtifacts,
         StatePage,
         StorageHealth,
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from chatstore_cli.aio.agent_states import AgentSessions, AgentStates
     from chatstore_cli.aio.agents import AgentConfigResolverService, AgentRegistryService
     from chatstore_cli.aio.recording import ChatPersistenceWorker, LocalChatCache, MongoChatStorage, chat_history
+    from chatstore_cli.aio.search import SessionSearch
     from chatstore_cli.aio.session_registry import SessionRegistry
     from chatstore_cli.aio.voice import CallSessions, PhoneNumbers
 
@@ -160,8 +163,11 @@ __all__ = [
     "RoutedCall",
     "SavedAs",
     "SavedEvent",
+    "SearchHit",
+    "SearchPage",
     "SessionArtifacts",
     "SessionRegistry",
+    "SessionSearch",
     "StatePage",
     "StorageHealth",
     "StoredChat",
@@ -192,6 +198,7 @@ _AWAITABLE = {
     "MongoChatStorage": "recording",
     "PhoneNumbers": "voice",
     "SessionRegistry": "session_registry",
+    "SessionSearch": "search",
     "chat_history": "recording",
 }
 

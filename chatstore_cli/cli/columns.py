@@ -34,7 +34,9 @@ def chosen_columns(columns: Sequence[Column], names: str | None) -> Sequence[Col
         if name not in by_key:
             from chatstore_cli.core.similar import did_you_mean
 
-            hint = did_you_mean(name, by_key) or f"Columns are {', '.join(by_key)}."
+            nested = {key.rpartition(".")[2]: key for key in by_key}  # `cost` for `usage.cost`
+            hint = f"Did you mean {nested[name]!r}?" if name in nested else did_you_mean(name, by_key)
+            hint = hint or f"Columns are {', '.join(by_key)}."
             raise BadValue(name="--columns", value=name, expected="a column of this list", hint=hint)
         chosen[name] = _shown(by_key[name])
     return list(chosen.values())

@@ -51,16 +51,19 @@ def _source_of(parameter: Any) -> Source | None:
     placeholder = parameter.metavar or ""
     if _WORDS.fullmatch(placeholder):
         return lambda _: placeholder.split("|")
-    if placeholder == "COMMAND":
-        return _commands
+    if placeholder in _PLACEHOLDERS:
+        return _PLACEHOLDERS[placeholder]
     if known is None and (named := _ID.fullmatch(placeholder)):
         return _IDS[named[1]]
     return known
 
 
 def _matching(values: Source) -> Callable[[typer.Context, Any, str], list[str]]:
-    def matching(context: typer.Context, _parameter: Any, incomplete: str) -> list[str]:
-        return [value for value in dict.fromkeys(values(context)) if value.startswith(incomplete) and _is_plain(value)]
+    def matching(context: typer.Context, parameter: Any, incomplete: str) -> list[str]:
+        # In a list such as session_id,usage.cost the last part is completed.
+        before = incomplete[: incomplete.rfind(",") + 1] if parameter.metavar == "NAME,..." else ""
+        offered = (before + value for value in dict.fromkeys(values(context)))
+        return [value for value in offered if value.startswith(incomplete) and _is_plain(value)]
 
     return matching
 
@@ -183,6 +186,32 @@ def _commands(context: typer.Context) -> Iterable[str]:
     return names
 
 
+def _columns(context: typer.Context) -> Iterable[str]:
+    """The names of the columns of a list."""
+    from chatstore_cli.render.rows import agents, general, names, sessions, threads
+
+    columns = {
+        "chatstore agents list": agents.AGENT_COLUMNS,
+        "chatstore general list": general.CHAT_COLUMNS,
+        "chatstore sessions list": sessions.SESSION_COLUMNS,
+        "chatstore sessions tenants": names.name_columns("tenant"),
+        "chatstore sessions users": names.name_columns("user"),
+        "chatstore threads list": threads.THREAD_COLUMNS,
+    }
+    return (column.key for column in columns.get(context.command_path, ()))
+
+
+def _orders(context: typer.Context) -> Iterable[str]:
+    """The fields by which a list can be sorted."""
+    if context.command_path == "chatstore threads list":
+        from chatstore_cli.cli.commands.threads.list import SORT_FIELDS
+
+        return SORT_FIELDS
+    from chatstore_cli.core.sessions import sorting
+
+    return sorting.SORT_FIELDS
+
+
 def _profiles(context: typer.Context) -> Iterable[str]:
     return _quiet(context).load_configuration().profiles
 
@@ -200,6 +229,7 @@ def _roles(_context: typer.Context) -> Iterable[str]:
 
 
 _IDS: dict[str, Source] = {"SESSION": _session_ids, "THREAD": _thread_ids, "AGENT": _agents, "USER": _users}
+_PLACEHOLDERS: dict[str, Source] = {"COMMAND": _commands, "FIELD": _orders, "NAME,...": _columns}
 _OPTIONS: dict[str, Source] = {
     "--layout": _layouts,
     "--profile": _profiles,

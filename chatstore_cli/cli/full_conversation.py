@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.labels.labelled import labelled
 from chatstore_cli.core.readers import InvalidNumbers, find_session
-from chatstore_cli.core.redaction import Redactor
 from chatstore_cli.core.sessions.conversation import Conversation
 from chatstore_cli.domain.conversation import ToolDisplay
 from chatstore_cli.domain.errors import WrongUse
@@ -26,6 +26,9 @@ from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.rows.sessions import WHOLE_MESSAGE_COLUMNS, message_row, session_row
 from chatstore_cli.wiring.labels import shown_labels
 from chatstore_cli.wiring.system import new_file
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.redaction import Redactor
 
 
 class FullOptions(NamedTuple):
@@ -49,7 +52,7 @@ def show_full(invocation: Invocation, session_id: str, layout: str | None, optio
     [session] = labelled([session], labels)
     notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]
     messages: Iterable[Message] = reader.messages(session_id, MessageSelection(last=options.last))
-    redactor = Redactor() if options.redact else None
+    redactor = redactor_if(options.redact)
     if redactor is not None:
         session, messages = redactor.session(session), map(redactor.message, messages)
     conversation = Conversation(session, messages, options.tools or ToolDisplay.FOLDED)

@@ -13,6 +13,8 @@ from chatstore_cli.domain.errors import ExitCode, NeedsConfirmation
 from chatstore_cli.domain.indexes.findings import IndexStep
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.wiring.general import counter_merges
+from chatstore_cli.wiring.postgres import search_index
+from chatstore_cli.wiring.search_indexes import search_steps
 
 if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
@@ -28,11 +30,46 @@ def report_tables(invocation: Invocation, columns: Sequence[Column]) -> bool:
         return True
     state = stores.migration_state()
     invocation.say(" ".join(filter(None, [str(state), state.advice])))
+    if state.is_current and search_index(stores.postgres).exists():
+        invocation.say("chatstore search uses the text index of PostgreSQL.")
     if not stores.uses_mongo(layout):
         empty = "A migration makes the indexes of PostgreSQL with the tables."
         invocation.emit(Listing(columns, [], empty=empty))
         raise typer.Exit(ExitCode.DONE if state.is_current else ExitCode.FINDINGS)
     return state.is_current
+
+
+def missing_search_indexes(invocation: Invocation) -> list[IndexStep]:
+    """The steps that create the indexes of searches. What is not created is reported."""
+    steps, remarks = search_steps(invocation.stores, invocation.layout)
+    for remark in remarks:
+        invocation.say(remark)
+    return steps
+
+
+def create_table_index(invocation: Invocation, wanted: bool, *, dry_run: bool, yes: bool) -> bool:
+    """If threads are in PostgreSQL and the index of searches is wanted, create it. Returns whether no confirmation was missing."""
+    stores, layout = invocation.stores, invocation.layout
+    if not wanted or not stores.uses_postgres(layout):
+        return True
+    index = search_index(stores.postgres)
+    if index.exists():
+        return True
+    plan = index.plan()
+    if dry_run:
+        invocation.say(f"PostgreSQL: this would {plan}.")
+        return True
+    if not yes:
+        try:
+            invocation.confirm(f"This change needs confirmation:\n  {plan}.")
+        except NeedsConfirmation as error:
+            invocation.say(f"PostgreSQL: to {plan}. This was not done. {error.hint or ''}".rstrip())
+            if not stores.uses_mongo(layout):
+                raise typer.Exit(ExitCode.FINDINGS) from None
+            return False
+    index.create()
+    invocation.say("Created the text index of PostgreSQL for chatstore search.")
+    return True
 
 
 def confirmed_steps(invocation: Invocation, steps: list[IndexStep], *, yes: bool) -> bool:
@@ -56,3 +93,8 @@ def carry_out(step: IndexStep, stores: Stores) -> None:
         counter_merges(stores).merge(step.merged)
     else:
         perform(step, stores.index_store)
+
+
+def collections_of(stores: Stores, layout: str | None) -> list[str]:
+    """The collections that the indexes of a layout are on."""
+    return [spec.collection for specs in stores.index_specs(layout).values() for spec in specs]

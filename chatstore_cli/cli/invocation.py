@@ -187,8 +187,9 @@ class Invocation:
         written = self._write(result, terminal)
         sys.stdout.flush()
         if written.hidden:
-            columns = " --columns," if any(each.name == "columns" for each in self._context.command.params) else ""
-            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use -o md,{columns} or a wider terminal.")
+            can_choose = any(each.name == "columns" for each in self._context.command.params)
+            ways = "-o md, --columns, or" if can_choose else "-o md or"
+            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use {ways} a wider terminal.")
         if isinstance(result, Listing):
             if not written.rows:
                 self.say(self.with_target(result.empty))

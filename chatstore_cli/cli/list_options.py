@@ -123,7 +123,7 @@ class SessionList:
 
         def require_names() -> None:
             try:
-                require_known(readers, query, invocation.stores.session_readers)
+                require_known(readers, query, lambda: invocation.stores.readers_beside(query.layout))
             except NotFound:
                 invocation.say_what_the_database_has()
                 raise

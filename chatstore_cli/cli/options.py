@@ -164,6 +164,14 @@ def _with_completions(parameters: list[Any], context: Any) -> list[Any]:
     return add_completions(parameters)
 
 
+def _without_types(parameters: list[Any]) -> list[Any]:
+    """The parameters; help does not show the Python types of arguments, such as `PATH <list[str]>`."""
+    for parameter in parameters:
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx=None: ""
+    return parameters
+
+
 class ChatCommand(TyperCommand):
     """A command that also accepts the global options, and whose epilog keeps its line breaks."""
 
@@ -175,11 +183,7 @@ class ChatCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, including --help, with converters that do not need pydantic."""
-        parameters = use_plain_converters(super().get_params(ctx))
-        for parameter in parameters:
-            if parameter.param_type_name == "argument":
-                parameter.display_type_rich = lambda ctx=None: ""  # otherwise help shows Python types: PATH <list[str]>
-        return _with_completions(parameters, ctx)
+        return _with_completions(_without_types(use_plain_converters(super().get_params(ctx))), ctx)
 
     def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses with their line breaks."""
@@ -200,7 +204,7 @@ class ChatGroup(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, including --help, with converters that do not need pydantic."""
-        return _with_completions(use_plain_converters(super().get_params(ctx)), ctx)
+        return _with_completions(_without_types(use_plain_converters(super().get_params(ctx))), ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, with lazy commands last."""

@@ -64,9 +64,7 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
     stores = invocation.stores
     labels = shown_labels(stores, way.layout) if query.tag is None else label_store(stores)
     sessions = DeletableSessions(stores.session_readers(way.layout), query, labels)
-    for note in sessions.notes:
-        invocation.say(note)
-    _delete_or_plan(invocation, sessions, filters, way)
+    _delete_or_plan(invocation, sessions, filters, way, notes=sessions.notes)
 
 
 def _begin(invocation: Invocation, way: Way) -> None:
@@ -76,9 +74,15 @@ def _begin(invocation: Invocation, way: Way) -> None:
         invocation.stores.read_from_primary()
 
 
-def _delete_or_plan(invocation: Invocation, sessions: Iterable[Session], filters: Mapping[str, str], way: Way) -> None:
+def _delete_or_plan(
+    invocation: Invocation,
+    sessions: Iterable[Session],
+    filters: Mapping[str, str],
+    way: Way,
+    notes: Sequence[str] = (),
+) -> None:
     deletions = session_deletions(invocation.stores, way.layout, keep_usage=way.keep_usage)
-    planned = deletions.plan(once_each(sessions))
+    planned = _then_say(invocation, deletions.plan(once_each(sessions)), notes)
     if way.plan is not None:
         _write_plan_file(invocation, planned, way.plan, filters, keep_usage=way.keep_usage)
         return
@@ -189,7 +193,9 @@ def delete_planned(
                 yield deletion_row(deletion)
         summary.update(totals_row(totals))
 
-    invocation.emit(Listing(DELETION_COLUMNS, rows(), empty="No session was deleted.", beside={"totals": summary}))
+    invocation.emit(
+        Listing(DELETION_COLUMNS, rows(), empty="No session was deleted.", beside={"totals": summary}, streamed=True)
+    )
     if number:
         invocation.say(_done(totals))
     if left := totals.sessions[Result.CHANGED]:
@@ -204,6 +210,15 @@ def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: D
     except ChatstoreError as error:
         error.hint = " ".join([*([error.hint] if error.hint else []), _done(totals), again])
         raise
+
+
+def _then_say(
+    invocation: Invocation, planned: Iterator[PlannedSession], notes: Sequence[str]
+) -> Iterator[PlannedSession]:
+    """The sessions, and after the last one the notes, which are complete then."""
+    yield from planned
+    for note in notes:
+        invocation.say(note)
 
 
 def _counted(planned: Iterable[PlannedSession], count: Any) -> Iterator[PlannedSession]:

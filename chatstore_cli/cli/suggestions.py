@@ -33,7 +33,8 @@ def _similar(error: NotFound, stores: Stores, layout: str | None) -> list[str]:
     if isinstance(error, ThreadNotFound):
         return similar_sessions(stores.session_readers("threads"), str(facts["thread_id"]))
     if facts.get("kind_of_thing") == "session":
-        return similar_sessions(stores.session_readers(layout), str(facts["name"]))
+        # Commands without --layout name the layout `messages` as their target, which says nothing about the session.
+        return similar_sessions(stores.session_readers(None if layout == "messages" else layout), str(facts["name"]))
     return []
 
 

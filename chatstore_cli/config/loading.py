@@ -263,6 +263,7 @@ def _named_collections(settings: Settings) -> list[tuple[str, str]]:
             if item.name != "default_agent"
         ),
         ("chatstore.labels.collection", settings.chatstore.labels.collection),
+        ("chatstore.search.words", settings.chatstore.search.words),
     ]
     return [(key, name) for key, name in named if name is not None]
 

@@ -226,6 +226,13 @@ class LabelSettings:
 
 
 @dataclass(frozen=True)
+class SearchSettings:
+    """The collection with the words of sessions, which `search index` creates."""
+
+    words: str = "chatstore_search_words"
+
+
+@dataclass(frozen=True)
 class ChatstoreSettings:
     """The block `chatstore`, for all further settings: an application's file may have a block `threads` of its own."""
 
@@ -235,6 +242,7 @@ class ChatstoreSettings:
     server: ServerSettings = field(default_factory=ServerSettings)
     usage: UsageSettings = field(default_factory=UsageSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     timezone: str = "UTC"
     """The time zone of the times in tables, and of the days and times that options name."""
 
@@ -283,7 +291,7 @@ class Settings:
             self.sessions_collection, self.messages_collection, workflow.segments, workflow.usage,
             workflow.usage_rollups, workflow.usage_exports, threads.threads, threads.messages, *of_general, general.registry, general.stats,
             general.artifacts, general.workflow_sessions, TOMBSTONES,
-            self.chatstore.labels.collection, self.chatstore.server.audit,
+            self.chatstore.labels.collection, self.chatstore.search.words, self.chatstore.server.audit,
             *(name for name in (*of_agents, *of_python_agents) if name is not None),
         )  # fmt: skip
 

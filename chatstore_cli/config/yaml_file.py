@@ -91,6 +91,11 @@ def _name(node: yaml.Node) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else repr(_Compound(node))
 
 
+def _has_block(node: yaml.MappingNode, names: Sequence[str]) -> bool:
+    """Whether one of these blocks is written in the node. What `<<` merges is not looked at: it may be the application's."""
+    return any(_name(below) in names and isinstance(value, yaml.MappingNode) for below, value in node.value)
+
+
 class _BlockReader:
     """Reads the blocks of settings in a YAML document, with the line of each value."""
 
@@ -130,7 +135,7 @@ class _BlockReader:
             return
         of_file = self._source
         for name_node, value_node in self._merged(node).values():
-            if not isinstance(value_node, yaml.MappingNode) or not self._has_block(value_node, blocks):
+            if not isinstance(value_node, yaml.MappingNode) or not _has_block(value_node, blocks):
                 continue
             name = _name(name_node)
             if is_profile_name(name):
@@ -142,10 +147,6 @@ class _BlockReader:
                 what = "the profile is ignored. Its name must have at most 64 letters, digits, dots, - and _."
                 of_file.problems.append(Problem(self._place_of(name_node), what, serious=False))
         self._report_duplicates(node, f"{BLOCK}.", [*of_file.profiles])
-
-    def _has_block(self, node: yaml.MappingNode, names: Sequence[str]) -> bool:
-        below = self._merged(node)
-        return any(name in below and isinstance(below[name][1], yaml.MappingNode) for name in names)
 
     def _merged(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """Name and value by name, with those of other blocks that `<<` merges. Own ones win, then those of the first block."""

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from hashlib import sha256
 from itertools import accumulate
 from typing import Any
@@ -33,7 +34,10 @@ KINDS = {
 _PHONE_NAME = re.compile(
     r"(^|[_ -])(phone|telephone|tel|mobile|cell|cellphone|fax|whatsapp|msisdn|caller|callee)s?([_ -]?(number|no|nr|id))?$"
 )
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
 _LONGEST_KEY = 200
+_SHORT = 60
+"""Roles, ids and keys of metadata are shorter, and are the same in many messages. Their results are remembered."""
 
 
 class Redactor:
@@ -41,6 +45,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._numbers: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        self._short = lru_cache(maxsize=4096)(self._redacted)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -54,6 +59,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with stand-ins. Redact a text before it is cut: half an address is not recognised."""
+        return self._short(text) if len(text) <= _SHORT else self._redacted(text)
+
+    def _redacted(self, text: str) -> str:
         spans = find_personal_data(text)
         return _replaced(text, [(span.start, span.end, self._stand_in(span)) for span in spans]) if spans else text
 
@@ -78,7 +86,7 @@ class Redactor:
             return self._named_text(without_data(value), name)
         if isinstance(value, int):
             text = str(value)
-            redacted = text if is_secret_name(name) and name.lower().endswith("s") else self._named_text(text, name)
+            redacted = self._named_text(text, name)
             return value if redacted == text else redacted
         text = str(value)
         redacted = self.text(text)
@@ -109,7 +117,8 @@ class Redactor:
         return replace(session, **texts)
 
     def _named_text(self, text: str, name: str) -> str:
-        if is_secret_name(name) and text:
+        is_count = name.lower().endswith("s") and _NUMBER.fullmatch(text)  # for example total_tokens
+        if is_secret_name(name) and text and not is_count:
             return self._stand_in(Span(0, len(text), secrets.KIND, text))
         snake_case = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         if _PHONE_NAME.search(snake_case) and numbers.is_phone_number(text):

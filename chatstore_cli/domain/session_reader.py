@@ -131,7 +131,7 @@ class ReaderOfModels(Protocol):
         """Those of the sessions whose stored usage names the model."""
 
 
-MOST_NAMES = 10_000
+MOST_NAMES = 100_000
 """A reader returns at most one name more than this, those with the most sessions first."""
 
 

@@ -121,6 +121,14 @@ class PostgresDatabase:
 
         return self._call(doing, once, repeatable=repeatable)
 
+    def outside_transaction(self, doing: str, statement: str) -> None:
+        """Execute a statement that no transaction can have, without a time limit, for example to build an index."""
+        with database_errors(doing), self.engine.connect() as connection:
+            unbound = connection.execution_options(isolation_level="AUTOCOMMIT")
+            unbound.execute(text("SET statement_timeout = 0"))
+            unbound.exec_driver_sql(statement)
+            unbound.execute(text("RESET statement_timeout"))
+
     def read(self, doing: str, operation: Callable[[Connection], Result]) -> Result:
         """The result of an operation that only reads. It is repeated after lost connections."""
 

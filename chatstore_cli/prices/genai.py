@@ -63,7 +63,7 @@ class GenaiPrices:
 
 
 def _dated(prices: ModelPrice | list[ConditionalPrice]) -> tuple[list[tuple[date | None, ModelPrice]], bool]:
-    """The prices in the order of their first days, and whether others hold at some hours."""
+    """The prices, which the package has in the order of their first days, and whether others hold at some hours."""
     if isinstance(prices, ModelPrice):
         return [(None, prices)], False
     dated = [
@@ -71,7 +71,7 @@ def _dated(prices: ModelPrice | list[ConditionalPrice]) -> tuple[list[tuple[date
         for each in prices
         if each.constraint is None or isinstance(each.constraint, StartDateConstraint)
     ]
-    return sorted(dated, key=lambda each: each[0] or date.min), len(dated) < len(prices)
+    return dated, len(dated) < len(prices)
 
 
 def _base(amount: Any) -> Decimal | None:

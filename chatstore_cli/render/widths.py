@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from chatstore_cli.render.listing import Column
 
 GAP = "  "
+_LEAST = 4
+"""Terminal cells of a text column on a very narrow terminal, before numbers are cut."""
 
 
 def width_of(text: str) -> int:
@@ -46,14 +48,23 @@ def fitted(columns: Sequence[Column], widths: Sequence[int], available: int) -> 
             for position, width in selected.items()
             if columns[position].align == "left" and not columns[position].whole
         }
+        for least in [cuttable] if spare else _last_resorts(columns, selected, cuttable):
+            remaining = room - sum(width for position, width in selected.items() if position not in least)
+            if sum(least.values()) <= remaining:
+                return selected | _cut({position: selected[position] for position in least}, least, remaining)
         if not spare:
-            # No column can be left out: cut below `narrowest` and, if no other column can be cut, whole columns too.
-            cuttable = dict.fromkeys(cuttable or selected, 1)
-        remaining = room - sum(width for position, width in selected.items() if position not in cuttable)
-        if sum(cuttable.values()) <= remaining or not spare:
-            return selected | _cut({position: selected[position] for position in cuttable}, cuttable, remaining)
+            return dict.fromkeys(selected, 1)
         left_out = next(position for position in reversed(selected) if columns[position].spare == spare)
         del selected[left_out]
+
+
+def _last_resorts(
+    columns: Sequence[Column], selected: Mapping[int, int], cuttable: Mapping[int, int]
+) -> Iterator[Mapping[int, int]]:
+    """The columns to cut, with their least widths, if no column can be left out: each time more, in the end all."""
+    yield cuttable
+    yield {position: min(width, _LEAST) for position, width in selected.items() if columns[position].align == "left"}
+    yield dict.fromkeys(selected, 1)
 
 
 def left_out(columns: Sequence[Column], shown: Container[int]) -> tuple[str, ...]:

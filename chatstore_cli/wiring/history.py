@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+FLAT_MESSAGES = "messages"
+"""The layout whose sessions have journals."""
+
 if TYPE_CHECKING:
     from chatstore_cli.core.sessions.history import ChatHistory
     from chatstore_cli.domain.field_mapping import FieldMapping
     from chatstore_cli.domain.history import JournalTail
+    from chatstore_cli.domain.session import Session
     from chatstore_cli.mongo.messages.history import MongoHistory
     from chatstore_cli.wiring.stores import Stores
 
@@ -32,6 +36,28 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
 
     open_storage = (lambda: stored_history(stores)) if stores.settings.mongo.enabled else None
     return history_of(tail.journals, open_storage, session_id, limit), tail
+
+
+def other_layouts_history(
+    stores: Stores, session_id: str, limit: int, layout: str | None
+) -> tuple[ChatHistory, Session] | None:
+    """The history of a session of this layout, or of any layout other than flat messages; None if none has the id.
+
+    None is returned too if there is no database to ask. Raises Conflict if two layouts have the id.
+    """
+    from chatstore_cli.core.sessions.layout_history import layout_history
+    from chatstore_cli.domain.errors import NotFound
+
+    settings = stores.settings
+    if layout is None and not settings.mongo.enabled and not settings.threads_on_postgres:
+        return None
+    readers = [each for each in stores.session_readers(layout) if layout is not None or each.layout != FLAT_MESSAGES]
+    try:
+        return layout_history(readers, session_id, limit, threads_on_postgres=settings.threads_on_postgres)
+    except NotFound:
+        if layout is not None:
+            raise
+        return None
 
 
 def stored_history(stores: Stores) -> MongoHistory:

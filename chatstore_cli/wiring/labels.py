@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chatstore_cli.domain.errors import Unreachable
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.labels import LabelStore, SessionRef
     from chatstore_cli.wiring.stores import Stores
 
@@ -63,3 +64,12 @@ def rename_thread(stores: Stores, session: SessionRef, name: str) -> bool:
     if session.layout != THREADS:
         return False
     return conversations(stores).update_thread(session.session_id, name=name) is not None
+
+
+def label_indexes(stores: Stores) -> list[IndexSpec]:
+    """The index on tags, if there are labels."""
+    from chatstore_cli.mongo.collections import collection_facts
+    from chatstore_cli.mongo.labels.documents import label_index_spec
+
+    name = stores.settings.chatstore.labels.collection
+    return [label_index_spec(name)] if collection_facts(stores.connection, name).exists else []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.session_reader import SessionReader
     from chatstore_cli.domain.threads.ports import ThreadStore
     from chatstore_cli.postgres.database import PostgresDatabase
+    from chatstore_cli.postgres.threads.search_index import SearchIndex
 
 _LIBRARIES = ("sqlalchemy", "psycopg", "alembic")
 
@@ -41,6 +42,14 @@ def postgres_sessions(database: PostgresDatabase) -> SessionReader:
     from chatstore_cli.postgres.threads.sessions import PostgresThreadSessions
 
     return PostgresThreadSessions(database)
+
+
+def search_index(database: PostgresDatabase) -> SearchIndex:
+    """The text index of messages. Raises WrongUse without the extra."""
+    with _extra():
+        from chatstore_cli.postgres.threads.search_index import SearchIndex
+
+        return SearchIndex(database)
 
 
 def migration_state(database: PostgresDatabase) -> MigrationState:

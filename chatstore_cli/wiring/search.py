@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from chatstore_cli.domain.errors import BadValue
+
 if TYPE_CHECKING:
-    from chatstore_cli.domain.search.ports import MessageSearcher
+    from chatstore_cli.domain.search.ports import MessageSearcher, WordsIndexer
     from chatstore_cli.domain.session_reader import SessionReader
     from chatstore_cli.wiring.stores import Stores
 
 
 def message_searchers(stores: Stores, layout: str | None = None) -> list[MessageSearcher]:
     """The searchers of every layout, or of the named one. Raises NotFound for an unknown layout."""
-    return [_searcher_of(stores, reader) for reader in stores.session_readers(layout)]
+    return [searcher_of(reader) for reader in stores.session_readers(layout)]
 
 
-def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
+def searcher_of(reader: SessionReader) -> MessageSearcher:
     """The layout's own searcher. The generic one serves layouts without one, and mongomock."""
     from chatstore_cli.core.search.scanning import ScanningSearcher
     from chatstore_cli.domain.search.ports import ReaderWithSearcher
@@ -28,6 +30,18 @@ def _searcher_of(stores: Stores, reader: SessionReader) -> MessageSearcher:
     if isinstance(reader, ReaderWithSearcher):
         return reader.message_searcher()
     return ScanningSearcher(reader)
+
+
+def words_indexers(stores: Stores, layout: str | None = None) -> list[WordsIndexer]:
+    """The indexers of the layouts that can have an index of words. Raises BadValue for others."""
+    from chatstore_cli.domain.search.ports import ReaderWithWords
+
+    stores.read_from_primary()
+    readers = [each for each in stores.session_readers(layout) if isinstance(each, ReaderWithWords)]
+    if not readers and layout is not None:
+        expected = "workflow or general, whose sessions can have an index of words"
+        raise BadValue(name="--layout", value=layout, expected=expected)
+    return [reader.words_indexer(stores.server_now) for reader in readers]
 
 
 SECONDS_PER_MESSAGE = 5.0

@@ -212,6 +212,7 @@ class Stores:
         from chatstore_cli.mongo.layouts.registry import OTHER_PRODUCTS
         from chatstore_cli.mongo.session_registry.documents import registry_index_specs
         from chatstore_cli.mongo.usage.rows import usage_index_specs
+        from chatstore_cli.wiring.labels import label_indexes
 
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
@@ -227,6 +228,8 @@ class Stores:
             )
         if layout in (None, AGENTS) and self.uses_mongo():
             specs[AGENTS] = indexes_of_agents(self.connection, self.settings, is_named=layout == AGENTS)
+        if layout is None and self.uses_mongo():
+            specs["labels"] = label_indexes(self)
         return specs
 
     def create_missing_indexes(self, layout: str) -> list[str]:
@@ -315,6 +318,10 @@ class Stores:
             self._postgres_reader() if self.uses_postgres(name) else LAYOUTS[name](connection, self.settings)
             for name in names
         ]
+
+    def readers_beside(self, layout: str | None) -> list[SessionReader]:
+        """The readers of every layout, for a command that reads this one. They use no database that it does not use."""
+        return self.session_readers(None if self.uses_mongo(layout) else layout)
 
     def _postgres_reader(self) -> SessionReader:
         from chatstore_cli.wiring.postgres import postgres_sessions

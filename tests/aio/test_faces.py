@@ -33,6 +33,7 @@ CLASSES = (
     "MongoChatStorage",
     "PhoneNumbers",
     "SessionRegistry",
+    "SessionSearch",
 )
 
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import shellingham
 
-from chatstore_cli.cli.completed_values import LAYOUTS, add_completions
+from chatstore_cli.cli.completed_values import LAYOUTS, _columns, add_completions
 from chatstore_cli.cli.completion import script
 from chatstore_cli.cli.main import COMMANDS, run
 from chatstore_cli.cli.options import GlobalOptions
@@ -105,6 +106,10 @@ def offered(
         ("sessions list -o js", "json jsonl"),
         ("sessions list --status r", "running"),
         ("sessions sizes --layout ", "general workflow"),
+        ("sessions list --columns sess", "session_id"),
+        ("sessions list --columns session_id,usage.cos", "session_id,usage.cost"),
+        ("threads list --sort t", "tenant title"),
+        ("sessions list --sort to", "tokens"),
         ("--color n", "never"),
         ("help sessions sh", "show"),
         ("help sess", "sessions"),
@@ -133,6 +138,16 @@ def test_profiles_are_completed(chatstore_without_database: Chatstore) -> None:
 
 def test_the_layouts_are_all_layouts() -> None:
     assert set(LAYOUTS) == set(registry.LAYOUTS)
+
+
+def test_every_list_with_columns_completes_them() -> None:
+    lists = [
+        "chatstore " + " ".join(path)
+        for path, command, _ in COMMAND_LINE
+        if any(p.name == "columns" for p in command.params)
+    ]
+    known = [path for path in lists if [*_columns(cast(Any, SimpleNamespace(command_path=path)))]]
+    assert known == lists
 
 
 def test_every_id_tenant_and_user_is_completed() -> None:
@@ -195,7 +210,7 @@ def test_words_that_bash_breaks_inside_an_id_are_one_id(offered: Offered, databa
 
 
 def test_completion_gives_up_quietly_and_starts_no_server(chatstore: Chatstore) -> None:
-    for line in ("sessions show ", "agents show ", "sessions list --tenant ", "threads show "):
+    for line in ("sessions show ", "agents show "):
         for uri in ("mongodb://127.0.0.1:1", "embedded", "nonsense://"):
             outcome = chatstore(env={**asking(line), "CHATSTORE_URI": uri})
             assert (outcome.code, outcome.out.strip(), outcome.err) == (0, "", "")

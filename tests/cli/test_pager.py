@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +9,7 @@ import pytest
 
 from chatstore_cli.cli.pager import pager_command
 from tests.support.stored_conversation import CONVERSATION_ID, conversation_document
+from tests.support.terminals import on_a_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,24 +28,10 @@ def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstor
     return module_chatstore
 
 
-def _on_a_terminal(chatstore: Chatstore, *arguments: str, **variables: str) -> tuple[int, str, str]:
-    """The status, what a terminal as stdout shows, and stderr."""
-    master, terminal = pty.openpty()
-    process = chatstore.popen(*arguments, stdout=terminal, env={"TERM": "xterm", **variables})
-    os.close(terminal)
-    shown = b""
-    assert process.stderr is not None
-    while select.select([master], [], [], 60)[0]:
-        try:
-            piece = os.read(master, 1 << 16)
-        except OSError:  # the last process that writes to the terminal has ended
-            break
-        if not piece:
-            break
-        shown += piece
-    _, errors = process.communicate(timeout=60)
-    os.close(master)
-    return process.returncode, shown.decode().replace("\r\n", "\n"), errors.decode()
+def _shown(chatstore: Chatstore, *arguments: str, **variables: str) -> tuple[str, str]:
+    """What a terminal of 80 columns shows, with line feeds alone, and stderr."""
+    shown, errors = on_a_terminal(chatstore, *FULL, *arguments, env=variables)
+    return shown.replace("\r\n", "\n"), errors
 
 
 def _pager(tmp_path: Path, code: str) -> str:
@@ -58,8 +42,8 @@ def _pager(tmp_path: Path, code: str) -> str:
 
 def test_the_pager_gets_sanitized_wrapped_and_coloured_text(reader: Chatstore, tmp_path: Path) -> None:
     pager = _pager(tmp_path, "print(sys.argv[1:]); text = sys.stdin.read(); print(text.upper())")
-    code, shown, errors = _on_a_terminal(reader, *FULL, PAGER=pager)
-    assert (code, errors) == (0, "")
+    shown, errors = _shown(reader, PAGER=pager)
+    assert errors == ""
     assert shown.startswith("['--option']\n")
     assert "ORDER 1234567890 IS MISSING" in shown
     assert "\x1b[36MUSER" in shown
@@ -80,14 +64,14 @@ def test_the_pager_gets_sanitized_wrapped_and_coloured_text(reader: Chatstore, t
 def test_without_a_pager_the_terminal_gets_the_text(
     reader: Chatstore, arguments: tuple[str, ...], variables: dict[str, str]
 ) -> None:
-    code, shown, errors = _on_a_terminal(reader, *FULL, *arguments, **variables)
-    assert (code, errors) == (0, "")
+    shown, errors = _shown(reader, *arguments, **variables)
+    assert errors == ""
     assert "Order 1234567890 is missing" in shown
 
 
 def test_a_pager_that_is_missing_is_reported_and_the_text_is_shown(reader: Chatstore) -> None:
-    code, shown, errors = _on_a_terminal(reader, *FULL, PAGER="/nonexistent/pager -R")
-    assert (code, errors) == (0, "The pager '/nonexistent/pager' was not found, so the output is not paged.\n")
+    shown, errors = _shown(reader, PAGER="/nonexistent/pager -R")
+    assert errors == ("The pager '/nonexistent/pager' was not found, so the output is not paged.\n")
     assert "Order 1234567890 is missing" in shown
 
 
@@ -98,8 +82,8 @@ def test_a_pager_that_is_closed_early_ends_the_command_quietly(
     document["messages"] = [{**document["messages"][1], "sequence": n, "event_id": str(n)} for n in range(3000)]
     database["chat_sessions"].insert_one(document)
     pager = _pager(tmp_path, "print(sys.stdin.readline())")
-    code, shown, errors = _on_a_terminal(chatstore, *FULL, PAGER=pager)
-    assert (code, errors) == (0, "")
+    shown, errors = _shown(chatstore, "--redact", PAGER=pager)
+    assert errors.startswith("Redacted: 1 e-mail address, 1 phone number.")  # the notices follow the pager
     assert shown.startswith("\x1b[1mSession")
     assert "is missing" not in shown
 

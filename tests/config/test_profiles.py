@@ -102,7 +102,8 @@ def test_an_unknown_profile_is_the_first_error_and_the_others_are_listed(profile
         "admin",
         "~",
         "{ada: {name: Ada, state: happy, verify: true}, eve: [1], 3: null}",
-        "{ada: {<<: {name: Ada}, mongo: mongodb://x}}",
+        "{ada: {<<: {name: Ada, mongo: {uri: x}}, mongo: mongodb://x}}",
+        "{base: &base {name: x}, " + ", ".join(f"p{number}: {{<<: *base}}" for number in range(200)) + "}",
     ],
 )
 def test_a_block_profiles_of_the_application_is_left_alone(block: str) -> None:
@@ -118,7 +119,7 @@ def test_mistakes_in_a_profile_are_errors_if_it_is_in_use() -> None:
     Path("config.yaml").write_text(
         "profiles:\n"
         "  a: {mongo: {ttl_dyas: 3}, redis: {}, profiles: {}}\n"
-        "  b: {<<: {mongo: {ttl_days: 3}}}\n"
+        "  b: {<<: {verify: {sample: 7}}, mongo: {ttl_days: 3}}\n"
         "  a b: {mongo: {}}\n"
         "  b: {mongo: {ttl_days: 4}}\n"
     )
@@ -127,3 +128,16 @@ def test_mistakes_in_a_profile_are_errors_if_it_is_in_use() -> None:
     of_profile = [("config.yaml:2 (profile a)", serious) for serious in (True, False, False)]
     assert [(problem.where, problem.serious) for problem in load("a").problems] == [*of_file, *of_profile]
     assert load("b").settings.mongo.ttl_days == 4
+
+
+def test_a_profile_can_merge_and_repeat_another_one() -> None:
+    Path("config.yaml").write_text(
+        "profiles:\n"
+        "  a: &a {mongo: &mongo {database: a}, verify: {sample: 7}}\n"
+        "  b: {<<: *a, mongo: {<<: *mongo, ttl_days: 3}}\n"
+        "  c: *a\n"
+    )
+    mongo = load("b").settings.mongo
+    assert (mongo.database, mongo.ttl_days, load("b").settings.verify.sample) == ("a", 3, 7)
+    assert load("c").settings.mongo.database == "a"
+    assert load("b").problems == ()

@@ -8,6 +8,8 @@ are compared. A case that mongomock cannot run skips with the reason "mongomock 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +20,12 @@ import pytest
 from bson import json_util
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.core.sessions import streams
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.domain.session_reader import NameTotal, ReaderOfIds, ReaderOfNames, SessionCounter, SessionReader
 from chatstore_cli.domain.times import read_instant
 from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
@@ -172,6 +175,69 @@ def test_reports_read_every_session_once_with_its_usage(sample: Sample) -> None:
         assert reported["usage"] == sample.reported.get(row["session_id"], row["usage"])
         facts = ("status", "tenant_id", "user_id", "workflow", "updated_at")
         assert {fact: row[fact] for fact in facts} == {fact: reported[fact] for fact in facts}
+
+
+def queries_of(sample: Sample) -> Iterator[SessionQuery]:
+    """Each filter with each of its values and with one that no session has, and all sessions."""
+    yield EVERYTHING
+    for key in ("tenant_id", "user_id", "workflow", "status"):
+        for value in {row[key] for row in sample.sessions if row[key] is not None} | {"unknown", "failed"}:
+            yield SessionQuery(**{key: SessionStatus(value) if key == "status" else value})
+    for text in {row["updated_at"] for row in sample.sessions if row["updated_at"]}:
+        yield SessionQuery(since=read_instant(text))
+        yield SessionQuery(until=read_instant(text))
+    yield SessionQuery(paused=True)
+
+
+def test_a_count_is_the_length_of_the_list_and_stops_at_its_limit(sample: Sample) -> None:
+    if not isinstance(sample.reader, SessionCounter):
+        return  # the list itself is counted
+    for query in queries_of(sample):
+        if not sample.reader.unanswerable(query):
+            listed = len(list(sample.reader.newest_first(query, None, 1000)))
+            # Sessions that no text addresses are counted, but not listed.
+            extra = sample.reader.count(query, 1000) - listed
+            assert 0 <= extra <= getattr(sample.reader, "unaddressable", 0), query
+            assert sample.reader.count(query, 1) == min(1, listed + extra)
+
+
+@pytest.mark.parametrize("by", ["tenant", "user"])
+def test_tenants_and_users_have_the_sessions_of_the_list(sample: Sample, by: Any) -> None:
+    key = f"{by}_id"
+    if not isinstance(sample.reader, ReaderOfNames) or sample.reader.unanswerable(SessionQuery(**{key: "x"})):
+        return
+    tenants = {row["tenant_id"] for row in sample.sessions if row["tenant_id"] is not None} if by == "user" else set()
+    for tenant in (None, *tenants):
+        totals = NamedTotals(sample.reader.totals_by(by, tenant))
+        rows = [row for row in sample.sessions if tenant in (None, row["tenant_id"])]
+        assert {name: count for name, count in totals.items() if name is not None} == Counter(
+            row[key] for row in rows if row[key] is not None
+        )
+
+
+class NamedTotals(Counter[Any]):
+    """The sessions of each name: a reader may return a name several times."""
+
+    def __init__(self, totals: Iterator[NameTotal]) -> None:
+        super().__init__()
+        for total in totals:
+            self[total.name] += total.sessions
+
+
+def test_the_beginning_of_an_id_finds_it(sample: Sample) -> None:
+    assert isinstance(sample.reader, ReaderOfIds)
+    for row in sample.sessions:
+        if not re.fullmatch(r"[0-9a-f-]*|[0-9.]*", row["session_id"]):  # texts alone: no index has others as texts
+            found = sample.reader.ids_beginning_with(row["session_id"][:-1], 1000)
+            assert row["session_id"] in found
+            assert all(each.startswith(row["session_id"][:-1]) for each in found)
+    for hostile in HOSTILE_IDS[:7]:
+        assert sample.reader.ids_beginning_with(hostile, 3) in ([], sample.reader.ids_beginning_with("", 3))
+
+
+def test_a_stream_of_pages_is_the_whole_list(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_FIRST_PAGE", 1)
+    assert sample.sessions == session_rows(streams.stream_sessions([sample.reader], EVERYTHING))
 
 
 def test_a_query_for_another_layout_returns_nothing(sample: Sample) -> None:

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import json_util
 
-from chatstore_cli.domain.errors import NotAllowed, NotFound
+from chatstore_cli.domain.errors import NotAllowed, NotFound, Overdue
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP
 from chatstore_cli.domain.usage import UNKNOWN_USAGE, KnownUsage
 from tests.contracts.test_layouts import (  # noqa: F401 - pytest runs them here with the fixture `sample` of this file
+    test_a_count_is_the_length_of_the_list_and_stops_at_its_limit,
     test_a_filter_returns_exactly_the_sessions_with_its_value,
     test_a_message_has_the_session_id_of_the_request,
     test_a_query_for_another_layout_returns_nothing,
+    test_a_stream_of_pages_is_the_whole_list,
     test_after_sequence_returns_the_messages_with_a_higher_one,
     test_all_pages_together_are_the_whole_list,
     test_an_id_is_a_value_and_never_an_operator,
@@ -33,6 +35,8 @@ from tests.contracts.test_layouts import (  # noqa: F401 - pytest runs them here
     test_reports_read_every_session_once_with_its_usage,
     test_sessions_are_listed_newest_first_with_all_fields,
     test_since_is_inclusive_and_until_is_exclusive,
+    test_tenants_and_users_have_the_sessions_of_the_list,
+    test_the_beginning_of_an_id_finds_it,
     test_the_list_is_sorted_by_the_key_and_no_key_occurs_twice,
     test_without_the_general_agent_last_counts_only_the_other_messages,
 )
@@ -124,6 +128,23 @@ def test_an_empty_database_has_no_sessions(reader: PostgresThreadSessions) -> No
     assert reader.parts("chat") == reader.remove("chat", AT) == []
     with pytest.raises(NotFound):
         reader.messages("chat", MessageSelection())
+
+
+def test_a_list_looks_up_usage_and_models(sample: Sample) -> None:
+    listed = list(sample.reader.newest_first(SessionQuery(), None, 10))
+    assert sample.reader.with_usage(listed)[0].usage == KnownUsage(30, 10, 40, Decimal("0.25"))
+    assert [session.usage for session in listed] == [None] * 3
+    assert sample.reader.having_used("m", [session.session_id for session in listed]) == {"thread-1"}
+    assert sample.reader.having_used("%", ["thread-1"]) == sample.reader.having_used("m\0", ["thread-1"]) == set()
+
+
+def test_a_time_limit_ends_a_slow_statement(sample: Sample) -> None:
+    from sqlalchemy import text
+
+    database = sample.reader._database
+    with pytest.raises(Overdue), sample.reader.within(0.01):
+        database.read("sleeping", lambda connection: connection.execute(text("select pg_sleep(5)")))
+    assert database.read("asking", lambda connection: connection.scalar(text("show statement_timeout"))) == "10s"
 
 
 def test_a_page_after_a_session_of_another_layout(sample: Sample) -> None:

@@ -27,6 +27,7 @@ EMAILS = {
     '{\\"to\\": \\"ana\\u0040example.com\\"}': '{\\"to\\": \\"[email 1]\\"}',
     "<b>ana&#64;example.com</b>": "<b>[email 1]</b>",
     "ana\uff20example.com": "[email 1]",
+    "a\u200bna@exam\u00adple.c\u2060om = ana@example.com": "[email 1] = [email 1]",
     "<ana@example.com>, <ANA@example.com>, <bo@example.com>": "<[email 1]>, <[email 1]>, <[email 2]>",
 }
 PHONES = {
@@ -46,6 +47,9 @@ PHONES = {
     "01 23 45 67 89": "[phone 1]",
     "07700 900123": "[phone 1]",
     "07700\u2011900\u00a0123": "[phone 1]",
+    '{"customerPhoneNumber": 5552345678}': '{"customerPhoneNumber": [phone 1]}',
+    "01-23-45-67-89, 089/12-34-56-7": "[phone 1], [phone 2]",
+    "q=phone%3A%205552345678": "q=phone%3A%20[phone 1]",
     "phone: 5552345678": "phone: [phone 1]",
     "'phone': '5552345678'": "'phone': '[phone 1]'",
     "my phone number is 12345678.": "my phone number is [phone 1].",
@@ -76,7 +80,7 @@ SECRETS = {
 NOTHING = """2026-11-29T02:17:28+00:00|2026-11-29 02:17:28.123456|1764382648|1764382648123|1764382648123456789|order 1234567890
 order #123-4567890-1234567|112-3456789-1234567|550e8400-e29b-41d4-a716-446655440000|41111111-1111-1111-1111-111111111111
 507f1f77bcf86cd799439011|01 02 03 04 05 06|1 2 3 4 5 6 7 8 9 10 11 12|192.168.100.200|v0.12.345.6789|01.02.2026 10:30
-29/11/2026 - 30/11/2026|invoice 2026-000123-45|1,234,567,890|1 234 567 890 EUR|3.14159265358979|tool call at 1764382648
+01/02/26-03/04/26 08:30|1.2.26 - 3.4.26|29/11/2026 - 30/11/2026|invoice 2026-000123-45|1,234,567,890|1 234 567 890 EUR|3.14159265358979|tool call at 1764382648
 sequence 100000001|4111 1111 1111 1112|token: 17|prompt_tokens: 12345678|the secret: always be kind|basic information
 my password is wrong|size 10000000 bytes|react@18.2.0|@octocat|a@b|555-123-4567-8901|10:00:00-12:30:00|chat-5d1c07e2
 shop-01-c66516|0x00112233445566|00:11:22:33:44:55|ISBN 978-3-16-148410-0|lat 52.5200066, lon 13.4049540|order-42-4155552671
@@ -122,6 +126,7 @@ def test_names_of_keys_decide_about_values_without_a_form() -> None:
         "headers": [{"name": "Authorization", "value": "xyz"}],
         "credentials": {"user": "ana", "port": 17, "ok": True},
         "max_tokens": 4096,
+        "total_tokens": "1234",
         "order_number": 15552345678,
         "card": 4111111111111111,
         "ana@x.com": {"by": "ANA@X.COM"},
@@ -134,6 +139,7 @@ def test_names_of_keys_decide_about_values_without_a_form() -> None:
         "headers": [{"name": "Authorization", "value": "[secret 2]"}],
         "credentials": {"user": "[secret 3]", "port": 17, "ok": True},
         "max_tokens": 4096,
+        "total_tokens": "1234",
         "order_number": 15552345678,
         "card": "[card 1]",
         "[email 1]": {"by": "[email 1]"},
@@ -179,7 +185,23 @@ def test_any_text_is_redacted_once_and_for_all(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "@", "a@", "a@b.", "1", "1 ", "4111 ", "eyJ", "token:", 'password:"', "DE89 ", "+1", "("]
+    "unit",
+    [
+        "phone" + " " * 38 + "y 5552345678 ",
+        "a",
+        "@",
+        "a@",
+        "a@b.",
+        "1",
+        "1 ",
+        "4111 ",
+        "eyJ",
+        "token:",
+        'password:"',
+        "DE89 ",
+        "+1",
+        "(",
+    ],
 )
 def test_the_cost_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
     """A search that backtracks does not end within the lifetime of the tests."""

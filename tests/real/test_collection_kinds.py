@@ -220,12 +220,13 @@ def test_a_missing_session_to_change_names_the_documents_that_were_left_out(
     database.chat_sessions.insert_many([{"session": "c", "expires": 1}, *map(own_session, range(3))])
     outcome = chatstore("sessions", action, "c", "-o", "json")
     assert outcome.code == 3
+    suggestion = "Did you mean 'chat-2', 'chat-1' or 'chat-0'?"
     assert json.loads(outcome.err.splitlines()[-1])["error"]["hint"] == (
-        "chat_sessions holds 1 document that is not a session of layout workflow: _id, session, expires."
+        f"{suggestion} chat_sessions holds 1 document that is not a session of layout workflow: _id, session, expires."
     )
     database.chat_sessions.delete_one({"session": "c"})
     outcome = chatstore("sessions", action, "c", "-o", "json")
-    assert (outcome.code, json.loads(outcome.err.splitlines()[-1])["error"]["hint"]) == (3, None)
+    assert (outcome.code, json.loads(outcome.err.splitlines()[-1])["error"]["hint"]) == (3, suggestion)
 
 
 def own_session(number: int) -> dict[str, Any]:

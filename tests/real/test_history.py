@@ -286,7 +286,7 @@ def test_wrong_use_exits_with_status_2(chatstore: Chatstore, arguments: list[str
 def test_an_unknown_session_exits_with_status_3(chatstore: Chatstore, session: str):
     outcome = chatstore("history", session)
     assert (outcome.code, outcome.out) == (3, "")
-    assert "in the cache or in MongoDB" in outcome.err
+    assert "in the cache or in any layout" in outcome.err
 
 
 # --- faulty journals ----------------------------------------------------------------------------------

@@ -212,11 +212,11 @@ def test_with_ttl_days_0_no_ttl_index_is_asked_for(chatstore, messages):
     assert "it deletes documents" in left_over["detail"]
 
 
-def test_layout_limits_it_and_an_unknown_layout_is_wrong_use(chatstore):
+def test_layout_limits_it_and_an_unknown_layout_is_not_found(chatstore):
     assert {collection for collection, _ in findings(chatstore, "--layout", "messages")} == {"chat_messages"}
     outcome = chatstore("indexes", "check", "--layout", "mesages")
-    assert outcome.code == 2
-    assert "messages" in outcome.err
+    assert outcome.code == 3
+    assert "Did you mean 'messages'?" in outcome.err
 
 
 def test_a_chat_stored_twice_is_named_and_costs_no_other_index(chatstore, database):

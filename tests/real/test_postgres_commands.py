@@ -350,3 +350,54 @@ def test_a_wrong_uri_is_an_error_that_does_not_show_it(
     [problem] = load_configuration(None, uri=None, database=None).problems
     assert "chatstore.threads.uri: its value is not a URI" in problem.what
     assert "heim" not in problem.what
+
+
+def test_threads_are_listed_by_name_and_counted_without_mongodb(postgres_chatstore: Chatstore) -> None:
+    chatstore = postgres_chatstore
+    trip, _ = new_thread(chatstore, "a", "b"), new_thread(chatstore, "c")
+    assert ask(chatstore, "threads", "rename", trip, "Ferry to Ærø")["title"] == "Ferry to Ærø"
+    for arguments in (("--title", "ÆRØ"), ("--name", "ferry"), ("--sort", "messages", "--limit", "1")):
+        [found] = ask(chatstore, "threads", "list", *arguments)["items"]
+        assert (found["thread_id"], found["message_count"]) == (trip, 2)
+    assert len(ask(chatstore, "threads", "list", "--all")["items"]) == 2
+    [tenant] = ask(chatstore, "sessions", "tenants", "--layout", "threads")["items"]
+    assert (tenant["tenant_id"], tenant["layouts"]["threads"]["sessions"]) == ("acme", 2)
+    unknown = chatstore("threads", "list", "--user", "anna")
+    assert (unknown.code, "No user 'anna' in threads." in unknown.err) == (3, True)
+    assert chatstore("threads", "list", "--tenant", "acme", "--until", "2001-01-01").code == 0
+
+
+def test_tags_of_threads_are_in_mongodb_and_plans_have_the_threads(
+    postgres_chatstore: Chatstore, chatstore_uri: dict[str, str | None], database: Documents
+) -> None:
+    chatstore, env = postgres_chatstore, chatstore_uri
+    first, second, third = (new_thread(chatstore, "Hello") for _ in range(3))
+    for thread_id in (first, second):
+        ask(chatstore, "sessions", "tag", thread_id, "junk", env=env)
+    assert ask(chatstore, "sessions", "rename", third, "New name", env=env)["items"][0]["title"] == "New name"
+    assert database["chatstore_labels"].count_documents({}) == 2  # the thread has the name itself
+    [named] = [row for row in ask(chatstore, "threads", "list")["items"] if row["title"] == "New name"]
+    assert named["thread_id"] == third
+    listed = ask(chatstore, "sessions", "list", "--tag", "junk", env=env)["items"]
+    assert {row["session_id"] for row in listed} == {first, second}
+    ask(chatstore, "sessions", "delete", "--tag", "junk", "--plan", "junk.jsonl", env=env)
+    assert chatstore("threads", "add", second, "--role", "user", "--text", "more").code == 0
+    applied = ask(chatstore, "sessions", "delete", "--apply", "junk.jsonl", "--yes", code=8, env=env)
+    assert {row["session_id"]: row["result"] for row in applied["items"]} == {first: "deleted", second: "changed"}
+    assert {row["thread_id"] for row in ask(chatstore, "threads", "list")["items"]} == {second, third}
+    assert database["chatstore_labels"].distinct("_id.session_id") == [second]
+    # The plan is for both databases, so it is not for one of them alone.
+    assert chatstore("sessions", "delete", "--apply", "junk.jsonl", "--yes").code == 8
+
+
+def test_without_mongodb_there_are_names_and_no_tags(postgres_chatstore: Chatstore) -> None:
+    postgres_chatstore.environment["CHATSTORE_MONGO__ENABLED"] = "false"
+    thread_id = new_thread(postgres_chatstore, "Hello")
+    assert ask(postgres_chatstore, "sessions", "rename", thread_id, "New")["items"][0]["title"] == "New"
+    assert ask(postgres_chatstore, "sessions", "list")["items"][0]["tags"] == []
+    for arguments in (("tag", thread_id, "x"), ("untag", thread_id, "x"), ("list", "--tag", "x"), ("prune-labels",)):
+        refused = postgres_chatstore("sessions", *arguments)
+        assert (refused.code, "are stored in MongoDB, which is disabled" in refused.err) == (5, True), refused.err
+    ask(postgres_chatstore, "sessions", "delete", thread_id, "--plan", "plan.jsonl")
+    applied = ask(postgres_chatstore, "sessions", "delete", "--apply", "plan.jsonl", "--yes")
+    assert [row["result"] for row in applied["items"]] == ["deleted"]

@@ -67,6 +67,44 @@ def test_a_row_has_the_facts_of_its_session_and_of_the_turn(
     ]  # fmt: skip
 
 
+def test_a_turn_has_the_model_and_the_parts_of_its_tokens_that_were_reported(
+    metrics: SessionMetrics, database: Database[dict[str, Any]]
+) -> None:
+    given = {"model_name": "gpt-4o", "cached_tokens": 3, "reasoning_tokens": 0}
+    count_turn(metrics, 5, 1, turn_id="whole", **given)
+    count_turn(metrics, 5, 1, turn_id="cached", cached_tokens=5)
+    count_turn(metrics, 5, 1, turn_id="none")
+    rows = {row["turn_id"]: row for row in database["usage_events"].find()}
+    details = {turn: (row.get("cached_tokens"), row.get("reasoning_tokens")) for turn, row in rows.items()}
+    assert details == {"whole": (3, 0), "cached": (5, None), "none": (None, None)}
+    assert rows["whole"]["model"] == "gpt-4o"
+    assert "cached_tokens" not in rows["none"]
+    count_turn(metrics, 5, 1, turn_id="none", **given)  # an older version stored the turn without them
+    for change in ({"model_name": "gpt-4.1"}, {"cached_tokens": 4}, {"reasoning_tokens": 1}):
+        with pytest.raises(Conflict, match="already stored with other usage"):
+            count_turn(metrics, 5, 1, turn_id="whole", **{**given, **change})
+    assert final(database)[2] == 18
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"cached_tokens": 6}, r"cached_tokens: 6 is not None or .* at most the prompt_tokens \(5\)"),
+        ({"reasoning_tokens": 2}, "reasoning_tokens: 2 is not None or .* at most the completion_tokens"),
+        ({"cached_tokens": -1}, "cached_tokens"),
+        ({"cached_tokens": True}, "cached_tokens"),
+        ({"reasoning_tokens": "1"}, "reasoning_tokens"),
+        ({"reasoning_tokens": float("nan")}, "reasoning_tokens"),
+    ],
+)
+def test_a_part_of_the_tokens_is_not_more_than_all_of_them(
+    metrics: SessionMetrics, database: Database[dict[str, Any]], given: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(BadValue, match=error):
+        count_turn(metrics, 5, 1, **given)
+    assert database["usage_events"].count_documents({}) == 0
+
+
 def test_a_session_of_the_same_id_in_another_layout_has_counters_and_rows_of_its_own(
     metrics: SessionMetrics, connection: Connection, database: Database[dict[str, Any]]
 ) -> None:

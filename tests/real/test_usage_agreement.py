@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Context, Decimal
@@ -15,7 +16,7 @@ from pymongo.database import Database
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.explain import explain_usage
 from chatstore_cli.domain.errors import NotFound
-from chatstore_cli.domain.usage import Usage
+from chatstore_cli.domain.usage import TokenDetails, Usage
 from chatstore_cli.domain.usage_ledger import LEDGER_LAYOUTS, MOST_TOKENS, LedgerQuery
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.general.shape import GENERAL
@@ -42,6 +43,8 @@ FIELDS = (
     "at",
     "turn_id",
     "layout",
+    "cached_tokens",
+    "reasoning_tokens",
 )
 
 
@@ -54,6 +57,8 @@ def rows(chance: random.Random, chat: str) -> list[dict[str, Any]]:
             "model": "m", "cost": chance.choice(COSTS), "at": START + timedelta(hours=9 * chance.randrange(9)),
             **{name: chance.choice(COUNTS) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
         }  # fmt: skip
+        if chance.random() < 0.3:
+            row |= {"cached_tokens": chance.choice((None, *COUNTS)), "reasoning_tokens": chance.choice((None, *COUNTS))}
         if chance.random() < 0.4:  # turns, some of which have several rows, and of both layouts under one id
             row |= {"turn_id": chance.choice("tu"), "at": START}  # chatstore stores a turn once, so on one day
         if chance.random() < 0.4:
@@ -95,6 +100,7 @@ def test_the_server_and_the_explanation_agree_on_rows_with_any_values(
                 total = explain_usage(ledger, chat).sums
             explained[ledger.layout, chat] = rounded(total)
     unknown: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    details: dict[tuple[str, ...], dict[Any, TokenDetails]] = {}
     for _ in range(2):
         for keys in ((), ("day",), ("agent", "model")):
             for layout in (None, *LEDGER_LAYOUTS):
@@ -107,6 +113,18 @@ def test_the_server_and_the_explanation_agree_on_rows_with_any_values(
         for keys in ((), ("day",)):  # from daily sums as many sessions have an unknown cost as from rows
             groups = sorted((*map(str, one.group), one.sessions, one.unknown) for one in sums.groups(LedgerQuery(keys)))
             assert unknown.setdefault(keys, groups) == groups
+        for keys in ((), ("day",), ("model", "month")):  # per model and day the same usage is added up
+            of_prices: dict[tuple[str | None, ...], list[Usage]] = {session: [] for session in explained}
+            summed: defaultdict[Any, TokenDetails] = defaultdict(TokenDetails)
+            for part in sums.to_price(LedgerQuery(("layout", "session_id", *keys))):
+                of_prices[part.group[:2]].append(part.usage)
+                summed[part.group] = summed[part.group].plus(part.details)
+            assert {session: rounded(added(parts)) for session, parts in of_prices.items()} == explained, keys
+            reported: defaultdict[Any, TokenDetails] = defaultdict(TokenDetails)
+            for group in sums.groups(LedgerQuery(("layout", "session_id", *keys))):
+                reported[group.group] = reported[group.group].plus(group.details)
+            assert summed == reported
+            assert details.setdefault(keys, reported) == reported  # from daily sums too
         for ledger in ledgers:
             assert {chat: rounded(usage) for chat, usage in ledger.chats() if any(usage)} == {
                 chat: usage for (layout, chat), usage in explained.items() if layout == ledger.layout and any(usage)

@@ -121,7 +121,21 @@ def test_a_session_s_id_can_be_copied_at_usual_widths(width: int) -> None:
 def test_if_no_column_can_be_left_out_all_are_cut() -> None:
     columns = [Column("a", "A", whole=True), Column("b", "B", align="right")]
 
-    assert fitted(columns, [40, 10], 20) == {0: 9, 1: 9}
+    assert fitted(columns, [40, 10], 20) == {0: 8, 1: 10}
+    assert fitted(columns, [40, 10], 12) == {0: 5, 1: 5}
+    assert fitted(columns, [40, 10], 2) == {0: 1, 1: 1}
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_cost_and_tenant_are_in_every_list_however_narrow_the_terminal(width: int) -> None:
+    columns = [column for column in SESSION_COLUMNS if column.in_table]
+    natural = [max(len(column.title), 38 if column.key == "session_id" else 9) for column in columns]
+
+    shown = fitted(columns, natural, width)
+
+    assert {columns[position].key for position in shown} >= {"session_id", "tenant_id", "usage.cost"}
+    assert sum(shown.values()) + 2 * (len(shown) - 1) <= width
+    assert all(cells >= 3 for cells in shown.values())
 
 
 def test_colour_is_there_only_when_asked_for() -> None:

@@ -17,6 +17,7 @@ ALLOWED_SKIPS = {
     r"libfaketime is not installed": "The same promises are tested with injected clocks.",
     r"only root can become another user": "CI runs the tests as root; a developer may not.",
     r"(zsh|fish) is not installed": "The answers of the command are tested without a shell, and .ci/run installs both.",
+    r"groff is not installed": "A developer may not have it. .ci/run installs it.",
     r"mongomock cannot .*": "The contract suite runs the same case on a real server.",
 }
 """Patterns for the whole reason, each with why the promise is tested nevertheless."""

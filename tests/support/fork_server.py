@@ -203,6 +203,11 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
             *streams, status_pipe = descriptors
             child = os.fork()
             if child == 0:
+                # Whoever waits for another child waits until nobody has the other end of its pipe: in `chatstore | chatstore`
+                # both would wait for each other.
+                for running in selector.get_map().values():
+                    if running.data is not None:
+                        os.close(running.data[1])
                 selector.close()
                 listener.close()
                 os.close(status_pipe)

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.index_steps import carry_out, confirmed_steps, report_tables
+from chatstore_cli.cli.index_steps import (
+    carry_out,
+    collections_of,
+    confirmed_steps,
+    create_table_index,
+    missing_search_indexes,
+    report_tables,
+)
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.general.counter_merges import doubled_notice, with_merges
@@ -18,6 +25,7 @@ from chatstore_cli.domain.indexes.findings import IndexFinding
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.indexes import INDEX_COLUMNS, STEP_COLUMNS, index_row, step_row
 from chatstore_cli.wiring.general import counter_merges
+from chatstore_cli.wiring.search_indexes import described
 
 app = group("indexes", "Compare indexes with those that the layouts need, and create the missing ones.")
 Layout = Annotated[
@@ -31,9 +39,7 @@ _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCo
     "check",
     examples=["chatstore indexes check", "chatstore indexes check -o json"],
     exits=_EXITS,
-    meanings={
-        ExitCode.FINDINGS: "findings: an index is missing or has drifted, or chatstore cannot write to a collection"
-    },
+    meanings={ExitCode.FINDINGS: "findings: an index is missing or has drifted, or a collection cannot be written"},
 )
 def check(context: typer.Context, layout: Layout = None) -> None:
     """Compare keys and options of indexes with the required ones.
@@ -51,7 +57,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
     is_migrated = report_tables(invocation, INDEX_COLUMNS)
-    collections = dict.fromkeys(_collections(invocation, layout))
+    collections = dict.fromkeys(collections_of(invocation.stores, layout))
     left_out = {each.collection: each.remark for each in mainly_foreign(stores.contents, collections)}
     options = stores.index_store.options(collections)
     left_out |= {each.name: f"{each.name} is {each.unsuitable}" for each in options if each.unsuitable}
@@ -75,7 +81,7 @@ def check(context: typer.Context, layout: Layout = None) -> None:
 @command(
     app,
     "apply",
-    examples=["chatstore indexes apply --dry-run", "chatstore indexes apply", "chatstore indexes apply --yes"],
+    examples=["chatstore indexes apply --dry-run", "chatstore indexes apply --yes", "chatstore indexes apply --search"],
     exits=[*_EXITS, ExitCode.CONFLICT],
     meanings={ExitCode.FINDINGS: "findings: a change that needs --yes was not made"},
 )
@@ -90,6 +96,9 @@ def apply(
         bool,
         typer.Option("--drop-unneeded", help="Drop the indexes that chatstore made and that no layout needs any more."),
     ] = False,
+    search: Annotated[
+        bool, typer.Option("--search", help="Create the text indexes with which chatstore search finds rare words.")
+    ] = False,
     drop: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,27 +110,26 @@ def apply(
 ) -> None:
     """Create missing indexes while the application continues to write.
 
-    Four kinds of change need confirmation (--yes skips the question): to change an index that has drifted, to drop an
-    index, to create a TTL index by which MongoDB would delete documents at once, and to merge counters of general chats
-    that have the same tenant and user. The documents that would be deleted are counted first. Exits with status 6 if such
-    a change was not made.
+    Some changes need confirmation (--yes skips the question): to change or drop an index, to create a TTL index by which
+    MongoDB would delete documents at once (they are counted), to merge counters of general chats that have the same tenant
+    and user, and to create a text index (its size is estimated). Exits with status 6 if such a change was not made.
 
-    An index that chatstore did not ask for is dropped only if --drop names it. If a collection holds mainly documents of
-    another product, nothing is changed, and the command exits with status 8.
+    Only --drop drops an index that chatstore did not ask for. If a collection holds mainly documents of another product,
+    nothing is changed, and the command exits with status 8.
     """
     invocation = Invocation(context, layout=layout)
-    if dry_run:
-        invocation.will_write(dry_run="nothing changes")
-    else:
-        invocation.will_write()
+    invocation.will_write(dry_run="nothing changes" if dry_run else "")
+    has_table_index = create_table_index(invocation, search, dry_run=dry_run, yes=yes)
     report_tables(invocation, STEP_COLUMNS)
-    invocation.stores.contents.require_writable(_collections(invocation, layout))
+    invocation.stores.contents.require_writable(collections_of(invocation.stores, layout))
     invocation.say_what_the_database_has()
     findings = _findings(invocation, layout)
     dropped = named_indexes(findings, drop or [])
     dates, now = invocation.stores.document_dates, invocation.stores.server_now()
     planned = plan_steps(findings, dates, now, drop_unneeded=drop_unneeded, dropped=dropped)
     steps = list(with_merges(planned, counter_merges(invocation.stores)))
+    if search:
+        steps += missing_search_indexes(invocation)
     confirmed = dry_run or confirmed_steps(invocation, [step for step in steps if step.needs_yes], yes=yes)
     rows = []
     conflicts: list[Conflict] = []
@@ -139,7 +147,7 @@ def apply(
         conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps succeeded.".strip()
         raise conflicts[0]
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="Every index exists and has the right options."))
-    if not confirmed:
+    if not (confirmed and has_table_index):
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -149,8 +157,4 @@ def _findings(invocation: Invocation, layout: str | None, left_out: Collection[s
         [spec for specs in stores.index_specs(layout, whatever_expires=every).values() for spec in specs]
         for every in (False, True)
     )
-    return check_indexes(specs, stores.index_store, made, left_out)
-
-
-def _collections(invocation: Invocation, layout: str | None) -> list[str]:
-    return [spec.collection for specs in invocation.stores.index_specs(layout).values() for spec in specs]
+    return described(stores, check_indexes(specs, stores.index_store, made, left_out), layout)

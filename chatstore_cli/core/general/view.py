@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.core.readers import not_searched
 from chatstore_cli.core.sessions.listing import SessionView, show_session
 from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.labels import NO_LABELS, SessionRef
 
 if TYPE_CHECKING:
     from chatstore_cli.core.general.chats import GeneralChats
+    from chatstore_cli.domain.labels import LabelReader
     from chatstore_cli.domain.message import Message
     from chatstore_cli.domain.session import Session
     from chatstore_cli.domain.session_reader import SessionReader
@@ -28,15 +30,32 @@ class GeneralChatView:
 
 
 def view_general_chat(
-    chats: GeneralChats, readers: Sequence[SessionReader], session_id: str, tenant: str | None, *, first: int, last: int
+    chats: GeneralChats,
+    readers: Sequence[SessionReader],
+    session_id: str,
+    tenant: str | None,
+    *,
+    first: int,
+    last: int,
+    labels: LabelReader | None = None,
 ) -> GeneralChatView:
     """The chat and its messages at both ends. Raises NotFound, also for a chat of another tenant than `tenant`."""
     _, session = find_general_chat(readers, session_id, tenant)
-    view = show_session(readers, session_id, first=first, last=last)
+    view = show_session(readers, session_id, first=first, last=last, labels=labels)
     if session.tenant_id is None:
         return GeneralChatView(view)
     facts = chats.fetch_general_chat_transcript(general_chat_id=session.session_id, app_id=session.tenant_id, limit=1)
     return GeneralChatView(view) if facts is None else GeneralChatView(view, facts["sequence"], facts["last_sequence"])
+
+
+def with_titles(chats: Iterable[Mapping[str, Any]], labels: LabelReader) -> list[dict[str, Any]]:
+    """The chats of a list, with the titles that people gave them as their labels."""
+    listed = [dict(chat) for chat in chats]
+    titles = labels.of(SessionRef("general", chat["chat_id"]) for chat in listed)
+    for chat in listed:
+        own = titles.get(SessionRef("general", chat["chat_id"]), NO_LABELS)
+        chat["label"] = own.title or chat["label"]
+    return listed
 
 
 def find_general_chat(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import WrongUse
+from chatstore_cli.domain.errors import Unreachable, WrongUse
 from chatstore_cli.domain.labels import NO_LABELS, Labels, SessionRef
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import Session
     from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.watch import SessionChange
 
 _AT_ONCE = 100
 
@@ -46,6 +47,30 @@ def with_labels(session: Session, own: Labels) -> Session:
     return session if own == NO_LABELS else replace(session, title=own.title or session.title, tags=own.tags)
 
 
+def labelled_change(change: SessionChange, labels: LabelReader | None) -> SessionChange:
+    """The change with the labels of its session; without them if the server cannot be reached at this moment."""
+    try:
+        [session] = labelled([change.session], labels)
+    except Unreachable:
+        return change
+    return replace(change, session=session)
+
+
+def refs_with_tag(labels: LabelReader, tag: str, layouts: Sequence[str]) -> frozenset[SessionRef]:
+    """The sessions of these layouts with a tag. Raises WrongUse for more than MOST_TAGGED."""
+    return frozenset(_at_most(labels.tagged(tag, layouts), tag, MOST_TAGGED))
+
+
+def _at_most(refs: Iterator[SessionRef], tag: str, most: int) -> list[SessionRef]:
+    some = list(islice(refs, most + 1))
+    if len(some) > most:
+        raise WrongUse(
+            what=f"More than {most:,} sessions have the tag {tag!r}, which is too many to look up.",
+            hint="Narrow with --layout, or use another tag.",
+        )
+    return some
+
+
 def tagged_sessions(
     readers: Sequence[SessionReader], query: SessionQuery, labels: LabelReader, *, most: int | None = None
 ) -> Iterator[Session]:
@@ -56,13 +81,7 @@ def tagged_sessions(
     by_layout = {reader.layout: reader for reader in readers}
     refs = labels.tagged(query.tag or "", list(by_layout))
     if most is not None:
-        some = list(islice(refs, most + 1))
-        if len(some) > most:
-            raise WrongUse(
-                what=f"More than {most:,} sessions have the tag {query.tag!r}, so they cannot be listed in one order.",
-                hint="Narrow the list with --layout, or use another tag.",
-            )
-        refs = iter(some)
+        refs = iter(_at_most(refs, query.tag or "", most))
     for ref in refs:
         session = by_layout[ref.layout].find(ref.session_id)
         if session is not None and query.matches(session):

@@ -27,14 +27,15 @@ _PROTECTED = re.compile(
     r"|(?<![0-9A-Za-z])(?=[0-9]*[a-fA-F])[0-9a-fA-F]{16,}(?![0-9A-Za-z])"  # ObjectIds, hashes
     r"|(?<!\d)(?:19|20)\d\d-[01]\d-[0-3]\d(?:[T ][0-2]\d:?[0-5]\d(?::?[0-5]\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\d)"
     r"|(?<![\d./-])[0-3]?\d([./-])[0-3]?\d\1(?:19|20)\d\d(?![\d/-])"  # dates
+    r"|(?<![\d./])[0-3]?\d([./-])[0-3]?\d\2\d\d(?!\2?\d)"
     r"|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])"  # IPv4 addresses
 )
 _CONTEXT = re.compile(
-    r"(?i)(?<![^\W_])(?:(?:tele|cell|i)?phones?|tel|telefon\w{0,8}|t\u00e9l\u00e9phones?|tel\u00e9fono|telefone|m\u00f3vil|celular"
+    r"(?i)(?:(?<=[a-z])(?-i:Phone|Mobile|Fax|Tel)|(?<![^\W_])(?:(?:tele|cell|i)?phones?|tel|telefon\w{0,8}|t\u00e9l\u00e9phones?|tel\u00e9fono|telefone|m\u00f3vil|celular"
     r"|mobile|mobil\w{0,8}|handy\w{0,6}|cell|landline|fax|whatsapp|wa|sms|msisdn|hotline|callback|rufnummer"
-    r"|my number|call (?:me|us|him|her|them)(?: back)?|text me|reach me|\u7535\u8bdd|\u96fb\u8a71|\u624b\u673a|\u624b\u6a5f|\u643a\u5e2f)"
+    r"|my number|call (?:me|us|him|her|them)(?: back)?|text me|reach me|\u7535\u8bdd|\u96fb\u8a71|\u624b\u673a|\u624b\u6a5f|\u643a\u5e2f))"
     # What may be between the word and the number.
-    r"(?:[\s:=.,'\"\\#*_()\uff1a-]{1,6}|(?:%20|numbers?|numero|n\u00famero|num|nummer|nr|no|is|ist|es|est|at|on|under|unter|me|it|are|%3[aAdD]))*$"
+    r"(?:[\s:=.,'\"\\#*_()\uff1a-]|(?:%20|numbers?|numero|n\u00famero|num|nummer|nr|no|is|ist|es|est|at|on|under|unter|me|it|are|%3[aAdD]))*$"
 )
 _CONTEXT_WINDOW = 48
 
@@ -229,10 +230,15 @@ def _continues_a_word(text: str, groups: Sequence[Group], first: int) -> bool:
     """Whether the group is the end of a word or of a longer number, such as an order number."""
     if first:
         return groups[first].separator.strip() not in ("", "(")
-    before = text[max(0, groups[0].start - 1) : groups[0].start]
-    if before in ("-", "/", ".", "_", "#"):
-        before = text[max(0, groups[0].start - 2) : groups[0].start - 1]
-    return before.isalnum() or before == "#"
+    before = text[max(0, groups[0].start - 12) : groups[0].start]
+    if before != (without_escapes := _ESCAPES_AT_END.sub("", before)):
+        return without_escapes[-1:].isdecimal()
+    word = before[-2:-1] if before[-1:] in _JOINTS else before[-1:]
+    return word.isalnum() or "#" in (word, before[-1:])
+
+
+_ESCAPES_AT_END = re.compile(r"(?:%[0-9A-Fa-f]{2})+$")
+_JOINTS = ("-", "/", ".", "_")
 
 
 def _with_bracket(text: str, start: int, end: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from chatstore_cli.domain.content import as_text, text_of_part
 from chatstore_cli.domain.media import is_data, is_data_uri, media_of
 from chatstore_cli.domain.message import Message
 
+_LABELS = frozenset({"type", "id", "call_id", "tool_call_id", "tool_use_id"})
 _ARGUMENTS = frozenset({"arguments", "args", "input", "parameters"})
 """Keys of a tool call under which APIs put its arguments; some as JSON in a text."""
 
@@ -24,7 +25,8 @@ def message_text(message: Message) -> str:
     if content.__class__ is str and not message.tool_calls:
         return "" if is_data_uri(content) else str(content)
     parts = content if isinstance(content, list) else [content]
-    texts = [text for part in [*parts, *(message.tool_calls or ())] for text in _texts_of_part(part)]
+    texts = [text for part in parts for text in _texts_of_part(part)]
+    texts += [text for call in message.tool_calls or () for text in _texts_of_call(call)]
     return "\n".join(filter(None, texts))
 
 
@@ -34,9 +36,15 @@ def _texts_of_part(part: Any) -> Iterator[str]:
         if not is_data_uri(text):
             yield str(text)
     elif isinstance(part, Mapping) and media_of(part) is None:
-        yield from _values({key: value for key, value in part.items() if key != "type"})
+        yield from _texts_of_call(part) if isinstance(part.get("type"), str) else _values(part)
     else:
         yield from _values(part)
+
+
+def _texts_of_call(call: Any) -> Iterator[str]:
+    """The texts of a tool call, of its result or of a similar part, without its kind and its id."""
+    fields = {key: value for key, value in call.items() if key not in _LABELS} if isinstance(call, Mapping) else call
+    yield from _values(fields)
 
 
 def _values(value: Any) -> Iterator[str]:

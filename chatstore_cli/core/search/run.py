@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -16,7 +17,7 @@ from chatstore_cli.core.search.message_text import message_text
 from chatstore_cli.core.search.snippets import snippet_of
 from chatstore_cli.core.search.words import has_script_without_spaces
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, WrongUse
-from chatstore_cli.domain.search.models import Candidate, SearchHit, SearchMode, SearchQuery, TextFilter
+from chatstore_cli.domain.search.models import NOT_READ, Candidate, SearchHit, SearchMode, SearchQuery, TextFilter
 from chatstore_cli.domain.session_reader import ReaderWithRemarks
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class MessageSearch:
         self._limited = limited if query.mode is SearchMode.REGEX else nullcontext
         self._found: list[tuple[HitKey, SearchHit]] = []
         """Hits whose place is not certain yet, in ascending order, as many as the page may still need."""
+        self._unnumbered: Counter[HitKey] = Counter()
         self._streams: list[_Stream] = []
         self.is_reading = False
         """Whether a searcher is asked at this moment, so that KeyboardInterrupt ends the search and not the output."""
@@ -72,7 +74,11 @@ class MessageSearch:
         """The hits of the page. Each is returned as soon as no newer one can follow."""
         answering, self.notes = split_by_answer([each.reader for each in self._searchers], self._query.sessions)
         text = self._matcher.filter
-        self._streams = [_Stream(each, self._query, text) for each in self._searchers if each.reader in answering]
+        self._streams = [
+            _Stream(each, self._query, text)
+            for each in self._searchers
+            if each.reader in answering and self._may_have(each)
+        ]
         written = 0
         last: HitKey | None = None
         try:
@@ -89,6 +95,10 @@ class MessageSearch:
             for stream in self._streams:
                 stream.close()
             self._add_remarks()
+
+    def _may_have(self, searcher: MessageSearcher) -> bool:
+        among = self._query.among
+        return among is None or any(ref.layout == searcher.reader.layout for ref in among)
 
     def _in_order(self) -> Iterator[tuple[HitKey, SearchHit]]:
         while (bound := self._bound()) is not None:
@@ -119,16 +129,27 @@ class MessageSearch:
             hit = self._hit_of(stream, candidate, before)
             if hit is None:
                 continue
-            key = HitKey.of(hit)
+            key = self._key_of(hit)
             if self._below is None or key < self._below:
                 insort(self._found, (key, hit), key=_key)
                 if len(self._found) > self._limit + 1:
                     del self._found[0]
 
+    def _key_of(self, hit: SearchHit) -> HitKey:
+        """The key of a hit. Messages with neither a number nor an id are numbered in the order in which they are read."""
+        key = HitKey.of(hit)
+        if hit.message.sequence is None and hit.message.message_id is None:
+            self._unnumbered[key] += 1
+            key = replace(key, sequence=self._unnumbered[key] - 1)
+        return key
+
     def _hit_of(self, stream: _Stream, candidate: Candidate, before: datetime) -> SearchHit | None:
         message, query = candidate.message, self._query
-        moment = message.created_at or stream.undated
+        is_read = candidate.updated_at is not NOT_READ
+        moment = message.created_at or (candidate.updated_at if is_read else stream.undated)
         if query.role is not None and message.role != query.role:
+            return None
+        if query.among is not None and (stream.layout, message.session_id) not in query.among:
             return None
         if query.since is not None and (moment is None or moment < query.since):
             return None
@@ -139,7 +160,8 @@ class MessageSearch:
         if match is None:
             return None
         snippet, start = snippet_of(text, *match.offsets[0])
-        place = None if moment is None else min(moment, before)
+        latest = candidate.updated_at if is_read else before
+        place = None if moment is None or latest is None else min(moment, latest, before)
         found = (match.offsets, match.more, snippet, start, len(text))
         return SearchHit(stream.layout, message, place, *found, candidate.tenant_id, candidate.user_id)
 

@@ -29,7 +29,7 @@ class ScanningSearcher:
             while batch := list(islice(messages, _BATCH)):
                 yield SearchStep(
                     session.updated_at,
-                    [Candidate(message, session.tenant_id, session.user_id) for message in batch],
+                    [Candidate(message, session.tenant_id, session.user_id, session.updated_at) for message in batch],
                 )
 
     def _sessions(self, query: SearchQuery) -> Iterator[Session]:

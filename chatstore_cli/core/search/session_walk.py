@@ -18,7 +18,7 @@ Page = Callable[[SessionQuery, SessionKey | None, int], Iterable[Item]]
 _FIRST_PAGE = 50
 _LARGEST_PAGE = 5_000
 _GROWTH = 4
-_WITHOUT_TIME = SessionKey("0001-01-01T00:00:00.000001+00:00", "", "")
+WITHOUT_TIME = SessionKey("0001-01-01T00:00:00.000001+00:00", "", "")
 """Only sessions without a time are below this key."""
 
 
@@ -86,7 +86,7 @@ class SessionWalk(Generic[Item]):
     def _without_time(self) -> Iterator[WalkPage[Item]]:
         """Sessions without a time can have messages of any time."""
         whenever = replace(self._sessions, since=None)
-        after, size = _WITHOUT_TIME, _FIRST_PAGE
+        after, size = WITHOUT_TIME, _FIRST_PAGE
         while items := list(self._page(whenever, after, size)):
             yield WalkPage(items, False, None)
             if len(items) < size:

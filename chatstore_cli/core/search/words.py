@@ -49,13 +49,21 @@ def small_letters(text: str) -> str:
     It is Unicode's simple case folding: `STRASSE` and `Straße` differ, because that would need two letters for one.
     """
     folded = text.casefold()
-    if len(folded) == len(text):  # no character becomes shorter, so each one became one
+    if len(folded) == len(text) and not _OLD_LETTERS.search(
+        text
+    ):  # no character becomes shorter, so each one became one
         return folded
     return "".join(map(_small_letter, text))
 
 
+_OLD_LETTERS = re.compile("[\u1c80-\u1c88]")
+"""Variants of Cyrillic letters in old books. They are not equal to the letters: indexes of MongoDB do not know them."""
+
+
 @cache
 def _small_letter(character: str) -> str:
+    if _OLD_LETTERS.match(character):
+        return character
     folded = character.casefold()
     if len(folded) == 1:
         return folded

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chatstore_cli.core.labels.labelled import tagged_sessions
 from chatstore_cli.core.readers import split_by_answer
-from chatstore_cli.core.sessions.listing import LARGEST_PAGE, list_sessions
+from chatstore_cli.core.sessions.listing import AllSessions
 from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.domain.removal import SessionRemover
 from chatstore_cli.domain.session_reader import ReaderOfCollection, SessionReader
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class DeletableSessions:
-    """Every session that matches a query, as a stream. `notes` name the layouts whose sessions are left out."""
+    """Every session that matches a query, as a stream. `notes` name the sessions that are left out, after the last one."""
 
     def __init__(self, readers: Sequence[SessionReader], query: SessionQuery, labels: LabelStore | None) -> None:
         """Raises NotAllowed if the query names a layout that chatstore only reads."""
@@ -30,21 +30,18 @@ class DeletableSessions:
                 what=f"Sessions of the layout {query.layout} cannot be deleted.",
                 hint="chatstore only reads this layout.",
             )
-        answering, self.notes = split_by_answer(removers, query)
-        self.notes += [f"Sessions of the layout {each} are left out: chatstore only reads it." for each in only_read]
-        self._readers, self._query, self._labels = answering, query, labels
+        self.notes = [f"Sessions of the layout {each} are left out: chatstore only reads it." for each in only_read]
+        self._readers, self._query, self._labels = removers, query, labels
 
     def __iter__(self) -> Iterator[Session]:
-        if self._query.tag is not None and self._labels is not None:
-            yield from tagged_sessions(self._readers, self._query, self._labels)
-            return
-        cursor: str | None = None
-        while True:
-            page = list_sessions(self._readers, self._query, cursor=cursor, limit=LARGEST_PAGE)
-            yield from page.sessions
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        if self._query.tag is not None and self._labels is not None and self._query == self._query.indexed:
+            answering, notes = split_by_answer(self._readers, self._query)
+            yield from tagged_sessions(answering, self._query, self._labels)  # any number, in no order
+        else:
+            every = AllSessions(self._readers, self._query, labels=self._labels)
+            yield from every
+            notes = every.notes()
+        self.notes += notes
 
 
 def _exists(reader: SessionReader) -> bool:

@@ -80,16 +80,22 @@ class SessionDeletions:
     def carry_out(self, planned: PlannedSession) -> Deletion:
         """Delete one session, unless it has changed. May be called again for a session that was deleted, also in part."""
         ref = planned.session
-        session = self._readers[ref.layout].find(ref.session_id)
-        try:
-            self._require_documents(planned, session)
-            if session is not None and self._kept_in is not None:
-                carry_over_counters(self._kept_in(ref.layout), ref.session_id)
-            now = self._clock_of(ref.layout)()
-            remover = self._remover(ref.layout)
-            parts = remover.remove(ref.session_id, now, keep_usage=self._kept_in is not None, expected=planned.state)
-        except SessionChanged as error:
-            return Deletion(ref, Result.CHANGED, reason=error.how)
+        remover, reader = self._remover(ref.layout), self._readers[ref.layout]
+        session = reader.find(ref.session_id)
+        while True:
+            try:
+                self._require_documents(planned, session)
+                if session is not None and self._kept_in is not None:
+                    carry_over_counters(self._kept_in(ref.layout), ref.session_id)
+                now = self._clock_of(ref.layout)()
+                keep_usage = self._kept_in is not None
+                parts = remover.remove(ref.session_id, now, keep_usage=keep_usage, expected=planned.state)
+                break
+            except SessionChanged as error:
+                before, session = session, reader.find(ref.session_id)
+                if session == before:
+                    return Deletion(ref, Result.CHANGED, reason=error.how)
+                # It has changed since it was looked up: another process may be deleting it too.
         if self._labels is not None:
             parts = [*parts, StoredPart(self._labels.collection, self._labels.remove(ref))]
         parts = [part for part in parts if part.documents]
@@ -124,19 +130,15 @@ class SessionDeletions:
         return NO_LABELS if self._labels is None else self._labels.of([ref]).get(ref, NO_LABELS)
 
     def _remover(self, layout: str) -> SessionRemover:
-        return remover_of(self._readers, layout)
-
-
-def remover_of(readers: Mapping[str, SessionReader], layout: str) -> SessionRemover:
-    """The reader of a layout as one that deletes. Raises NotAllowed if chatstore only reads the layout."""
-    reader = readers.get(layout)
-    if reader is None:
-        raise ChatstoreError(
-            what=f"The plan has sessions of the layout {layout}, which is not used with this configuration.",
-            hint="For the layouts that are used, see: chatstore config show",
-        )
-    if not isinstance(reader, SessionRemover):
-        raise NotAllowed(
-            what=f"Sessions of the layout {layout} cannot be deleted.", hint="chatstore only reads this layout."
-        )
-    return reader
+        """The reader of a layout as one that deletes. Raises NotAllowed if chatstore only reads the layout."""
+        reader = self._readers.get(layout)
+        if reader is None:
+            raise ChatstoreError(
+                what=f"The plan has sessions of the layout {layout}, which is not used with this configuration.",
+                hint="For the layouts that are used, see: chatstore config show",
+            )
+        if not isinstance(reader, SessionRemover):
+            raise NotAllowed(
+                what=f"Sessions of the layout {layout} cannot be deleted.", hint="chatstore only reads this layout."
+            )
+        return reader

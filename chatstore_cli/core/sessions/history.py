@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from math import inf
@@ -37,7 +37,7 @@ class HistoryMessage(NamedTuple):
     """A message with the source of this copy, and whether MongoDB has it (None: MongoDB was not read)."""
 
     message: Message
-    source: Literal["cache", "mongo"]
+    source: Literal["cache", "mongo", "postgres"]
     persisted: bool | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,14 +65,20 @@ class ChatHistory:
 
     @property
     def counts(self) -> dict[str, int | None]:
-        """The number of shown messages from the cache and from MongoDB."""
-        cached = sum(shown.source == "cache" for shown in self.messages)
-        return {"cache": cached, "mongo": len(self.messages) - cached if self.asked else None}
+        """The number of shown messages from the cache and from MongoDB; from PostgreSQL too if the session is there."""
+        sources = Counter(shown.source for shown in self.messages)
+        counts: dict[str, int | None] = {"cache": sources["cache"], "mongo": sources["mongo"] if self.asked else None}
+        return {**counts, "postgres": sources["postgres"]} if sources["postgres"] else counts
 
     @property
     def not_persisted(self) -> int | None:
         """The number of shown messages that MongoDB does not have."""
         return sum(not shown.persisted for shown in self.messages) if self.asked else None
+
+    def redacted(self, message: Callable[[Message], Message], text: Callable[[str], str]) -> ChatHistory:
+        """The history with each message and the id as the functions return them."""
+        messages = [shown._replace(message=message(shown.message)) for shown in self.messages]
+        return replace(self, session_id=text(self.session_id), messages=messages)
 
     def to_dict(self) -> dict[str, Any]:
         """The history as one JSON object of plain values."""

@@ -10,7 +10,7 @@ from time import monotonic
 from chatstore_cli.core.sessions.streams import stream_sessions
 from chatstore_cli.core.similar import did_you_mean
 from chatstore_cli.core.time_limits import time_limited
-from chatstore_cli.domain.errors import ChatstoreError, NotFound, Overdue
+from chatstore_cli.domain.errors import ChatstoreError, NotFound, Overdue, WrongUse
 from chatstore_cli.domain.named_sessions import NamedSessions
 from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import SessionQuery
@@ -35,7 +35,8 @@ class Names:
 def named_sessions(readers: Sequence[SessionReader], by: NameField, *, tenant_id: str | None = None) -> Names:
     """The tenants or users of the sessions, with the number of their sessions; with `tenant_id` only of that tenant.
 
-    If grouping takes longer than MOST_SECONDS, a part of a layout is counted, and a note says so.
+    If grouping takes longer than MOST_SECONDS, a part of a layout is counted, and a note says so. Raises WrongUse if
+    several layouts are counted and one of them has more than MOST_NAMES names: sums over them would be wrong.
     """
     found: dict[str | None, NamedSessions] = {}
     notes: list[str] = []
@@ -53,10 +54,14 @@ def named_sessions(readers: Sequence[SessionReader], by: NameField, *, tenant_id
                 f"newest {counted:,} are counted."
             )
         if len(totals) > MOST_NAMES and is_whole:
+            what = f"{reader.layout} has more than {MOST_NAMES:,} {by}s"
+            if len(readers) > 1:
+                narrower = "--layout" if by == "tenant" else "--tenant or --layout"
+                raise WrongUse(
+                    what=f"{what}, too many to add up over layouts.", hint=f"Narrow the list with {narrower}."
+                )
             is_complete = False
-            notes.append(
-                f"{reader.layout} has more than {MOST_NAMES:,} {by}s. Those with the most sessions are listed."
-            )
+            notes.append(f"{what}. Those with the most sessions are listed.")
             totals = totals[:MOST_NAMES]
         for total in totals:
             found.setdefault(total.name, NamedSessions(total.name)).add(reader.layout, total)
@@ -68,7 +73,8 @@ def require_known(
 ) -> None:
     """Raise NotFound if a list is empty because no session at all has the tenant or the user of the query.
 
-    `readers` are those of the list. Only if none of their sessions has the name, `every_reader` is asked too.
+    `readers` are those of the list. Only if none of their sessions has the name, `every_reader` is asked too. If one of those
+    does not answer, nothing is raised, because it may have the name.
     """
     wanted: list[tuple[NameField, str | None]] = [("tenant", query.tenant_id), ("user", query.user_id)]
     for by, name in wanted:
@@ -80,7 +86,7 @@ def require_known(
             continue
         known = [reader.layout for reader in listed]
         others = [reader for reader in _having(every_reader(), alone) if reader.layout not in known]
-        if not _has_any(others, alone):
+        if not _may_have_any(others, alone):
             hint = (
                 did_you_mean(name, _known_names([*listed, *others], by)) or f"To list {by}s: chatstore sessions {by}s."
             )
@@ -95,6 +101,18 @@ def _having(readers: Sequence[SessionReader], query: SessionQuery) -> list[Sessi
 
 def _has_any(readers: Sequence[SessionReader], query: SessionQuery) -> bool:
     return any(True for reader in readers for _ in reader.newest_first(query, None, 1))
+
+
+def _may_have_any(readers: Sequence[SessionReader], query: SessionQuery) -> bool:
+    """Whether any reader has such a session, or does not say so in a short time: the list did not ask for this layout."""
+    for reader in readers:
+        try:
+            with time_limited(reader, _SUGGESTION_SECONDS):
+                if _has_any([reader], query):
+                    return True
+        except ChatstoreError:
+            return True
+    return False
 
 
 def _known_names(readers: Sequence[SessionReader], by: NameField) -> list[str]:

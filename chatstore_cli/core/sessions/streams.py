@@ -9,7 +9,8 @@ from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import ReaderInOneStream, SessionReader
 
-_PAGE = 500
+_FIRST_PAGE, _LARGEST_PAGE = 500, 4_000
+"""Sessions of a page. Pages double in size, because some variants have no index that begins where a page begins."""
 
 
 def stream_sessions(
@@ -26,8 +27,9 @@ def _of(reader: SessionReader, query: SessionQuery, after: SessionKey | None) ->
     if isinstance(reader, ReaderInOneStream):
         yield from reader.all_newest_first(query, after)
         return
-    while page := list(reader.newest_first(query, after, _PAGE)):
+    size = _FIRST_PAGE
+    while page := list(reader.newest_first(query, after, size)):
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
-        after = SessionKey.of(page[-1])
+        after, size = SessionKey.of(page[-1]), min(2 * size, _LARGEST_PAGE)

@@ -12,7 +12,7 @@ from chatstore_cli.core.sessions.streams import stream_sessions
 from chatstore_cli.core.time_limits import time_limited
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.queries import SessionQuery
-from chatstore_cli.domain.session_reader import SessionCounter, SessionReader
+from chatstore_cli.domain.session_reader import ReaderInOneStream, SessionCounter, SessionReader
 
 MOST_COUNTED = 10_000
 _SECONDS = 0.25
@@ -38,7 +38,8 @@ def shown_of_total(
     if query != query.indexed or query.tag is not None:
         return None
     total, deadline = 0, seconds() + _SECONDS
-    for reader in readers:
+    # A reader in one stream has no fast count, and the others may reach the limit before it.
+    for reader in sorted(readers, key=lambda reader: isinstance(reader, ReaderInOneStream)):
         if reader.unanswerable(query):
             continue
         counted = _counted(reader, query, MOST_COUNTED + 1 - total, deadline - seconds())

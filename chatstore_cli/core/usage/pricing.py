@@ -17,6 +17,10 @@ _PER = Decimal(1_000_000)
 """Prices are for one million tokens."""
 
 
+_MOST_NOTES = 20
+_LONGEST_NAME = 100
+
+
 class CostMode(StrEnum):
     """Which cost a report shows: what was stored, what prices give, or what prices give where no cost was stored."""
 
@@ -33,8 +37,9 @@ class Pricing:
     table: PriceTable
     unpriced: dict[tuple[str | None, str], Unpriced] = field(default_factory=dict)
     has_mixed_turns: bool = False
+    has_upper_bound: bool = False
+    model_notes: dict[str, str] = field(default_factory=dict)
     _prices: dict[str, tuple[Price, ...]] = field(default_factory=dict)
-    _notes: dict[str, str] = field(default_factory=dict)
 
     def add_session(self, usage: KnownUsage | None, sums: Sequence[RunningSum]) -> None:
         """Add a session whose stored totals count, to its group and to the totals. Totals have no model, so no price."""
@@ -60,22 +65,24 @@ class Pricing:
         takes_stored = self.mode is CostMode.AUTO and part.stored is not CostIsStored.NO
         is_missing = has_tokens and calculated is None and not takes_stored
         is_mixed = part.stored is CostIsStored.PARTLY
+        is_upper_bound = price is not None and not takes_stored and _is_upper_bound(part, price)
         for each in sums:
             own = each.priced
             assert own is not None
             own.note_stored(part.usage.cost)
             if takes_stored:
                 own.add_stored(part.usage.cost)
-            elif price is not None and calculated is not None:
-                own.add_calculated(calculated, is_upper_bound=_is_upper_bound(part, price))
+            elif calculated is not None:
+                own.add_calculated(calculated, is_upper_bound=is_upper_bound)
             if calculated is not None and part.stored is CostIsStored.YES:
                 own.compare(calculated, part.usage.cost)
             own.is_complete &= not is_missing and not (is_mixed and takes_stored)
         self.has_mixed_turns |= is_mixed and takes_stored
+        self.has_upper_bound |= is_upper_bound
         if is_missing:
             self._note_unpriced(part.model, "ledger", part.usage.total_tokens, part.day)
         if price is not None and price.note is not None and has_tokens and not takes_stored and part.model is not None:
-            self._notes[part.model] = price.note
+            self.model_notes[part.model] = price.note
 
     def price_of(self, part: UsageToPrice) -> Price | None:
         """The price on the day of the usage."""
@@ -89,17 +96,19 @@ class Pricing:
     def notes(self) -> list[str]:
         """Sentences about what the calculation could not know."""
         notes = [f"Prices: {self.table.describe()}."]
-        notes += [f"Model {model}: {note}" for model, note in self._notes.items()]
-        for each in self.missing_prices():
-            what = "the stored totals of sessions have no model" if each.source == "counters" else "no model is stored"
-            subject = f"No cost was calculated for {each.tokens:,} tokens"
-            if each.model is not None:
-                subject += f" of model {each.model}"
-                what = "no price is known on these days" if each.model in self._notes else "no price is known"
-            notes.append(f"{subject}: {what}.")
+        if self.has_upper_bound:
+            notes.append(
+                'A cost is "at most" an amount if it is not known how many tokens were cached: all count as not cached.'
+            )
+        of_models = [f"Model {_named(model)}: {note}" for model, note in self.model_notes.items()]
+        of_models += map(_missing_note, self.missing_prices())
+        notes += of_models[:_MOST_NOTES]
+        if len(of_models) > _MOST_NOTES:
+            notes.append(f"{len(of_models) - _MOST_NOTES:,} more notes about models. -o json has all of them.")
         if self.has_mixed_turns:
             notes.append(
-                "Some daily sums of an earlier version cannot tell turns with a cost from others. Run chatstore usage rollup --rebuild."
+                "Some daily sums of an earlier version cannot tell turns with a cost from others. "
+                "Run chatstore usage rollup --rebuild."
             )
         return notes
 
@@ -132,6 +141,20 @@ def price_all(ledger: UsageSums, pricing: Pricing) -> int:
         models.add(part.model)
         pricing.add(part, ())
     return len(models - {each.model for each in pricing.missing_prices()} - {None})
+
+
+def _named(model: str) -> str:
+    """A model as a sentence names it: another writer may have stored a text of any length."""
+    return (model if len(model) <= _LONGEST_NAME else f"{model[:_LONGEST_NAME]}…") or "''"
+
+
+def _missing_note(each: Unpriced) -> str:
+    if each.source == "counters":
+        reason = "the stored totals of sessions have no model"
+    else:
+        reason = "no model is stored" if each.model is None else "no price is known on the days of this usage"
+    of_model = "" if each.model is None else f" of model {_named(each.model)}"
+    return f"No cost was calculated for {each.tokens:,} tokens{of_model}: {reason}."
 
 
 def calculated_cost(part: UsageToPrice, price: Price) -> Decimal:

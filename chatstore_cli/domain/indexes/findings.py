@@ -12,6 +12,16 @@ from chatstore_cli.domain.indexes.specs import IndexSpec
 
 
 @dataclass(frozen=True, slots=True)
+class TextOptions:
+    """The options of a text index. A document can have a language of its own in `language_field`."""
+
+    fields: tuple[str, ...]
+    language: str
+    language_field: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredIndex:
     """One index in the database. A direction is 1, -1, or a type such as `text`, `2dsphere` or `hashed`.
 
@@ -27,6 +37,7 @@ class StoredIndex:
     expire_after_seconds: float | None = None
     hidden: bool = False
     collation: str | None = None
+    text: TextOptions | None = None
 
 
 class IndexState(StrEnum):

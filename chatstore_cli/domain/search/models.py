@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import SessionQuery
 
@@ -43,6 +44,8 @@ class SearchQuery:
     since: datetime | None = None
     until: datetime | None = None
     continues_at: datetime | None = None
+    among: frozenset[SessionRef] | None = None
+    """The sessions whose messages count, for example those with a tag. core/search/ compares them, not the layouts."""
 
     @property
     def sessions(self) -> SessionQuery:
@@ -71,12 +74,21 @@ class TextFilter:
     patterns: tuple[str, ...] = ()
 
 
+NOT_READ = datetime.max.replace(tzinfo=UTC)
+"""The last update of a session that was not read, because its messages are documents of their own."""
+
+
 class Candidate(NamedTuple):
-    """A message that may have a hit, and the tenant and user of its session, if the layout has them."""
+    """A message that may have a hit, the tenant and user of its session, if the layout has them, and its last update.
+
+    A message is sorted by its time, but not later than by the last update of its session; by that update if it has no
+    time; last if the session has no update.
+    """
 
     message: Message
     tenant_id: str | None = None
     user_id: str | None = None
+    updated_at: datetime | None = NOT_READ
 
 
 class SearchStep(NamedTuple):
@@ -84,12 +96,31 @@ class SearchStep(NamedTuple):
 
     No later step has a message after the instant `reached`; None if only messages without any time remain. It is the last
     update of the session, if a step has the candidates of one session, or the time of the oldest of several messages. It
-    is the time of candidates without one. Candidates of one step can have any order. A step without candidates reports
+    is also the time of candidates without one, if the update of their session was not read. Candidates of one step can have any order. A step without candidates reports
     progress, so that hits of other layouts can be printed meanwhile.
     """
 
     reached: datetime | None
     candidates: tuple[Candidate, ...] | list[Candidate] = ()
+
+
+class WordsStep(NamedTuple):
+    """A step of an update of the index of words: sessions looked at, those that were read, and deleted documents of words."""
+
+    sessions: int = 0
+    read: int = 0
+    removed: int = 0
+
+
+@dataclass(slots=True)
+class WordsUpdate:
+    """What an update of one layout has done so far. `removed` counts documents of words whose session was deleted."""
+
+    layout: str
+    sessions: int = 0
+    read: int = 0
+    removed: int = 0
+    seconds: float = 0.0
 
 
 class SearchHit(NamedTuple):

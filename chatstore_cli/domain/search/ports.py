@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
+    from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter, WordsStep
     from chatstore_cli.domain.session_reader import SessionReader
+    from chatstore_cli.domain.times import Clock
 
 
 class MessageSearcher(Protocol):
@@ -28,6 +29,23 @@ class MessageSearcher(Protocol):
         What was not searched, and why, is in the remarks of the searcher or of its reader
         (domain/session_reader.py: ReaderWithRemarks).
         """
+
+
+class WordsIndexer(Protocol):
+    """Keeps an index of the words of one layout's sessions."""
+
+    layout: str
+
+    def update(self, *, everything: bool) -> Iterator[WordsStep]:
+        """Read the sessions that changed since the last update, or all sessions."""
+
+
+@runtime_checkable
+class ReaderWithWords(Protocol):
+    """A reader of a layout whose words can be indexed."""
+
+    def words_indexer(self, server_now: Clock) -> WordsIndexer:
+        """What keeps the index up to date. `server_now` is the server's clock."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.own_documents import OwnDocuments
 from chatstore_cli.mongo.phone_numbers.documents import OWN_BINDINGS
 from chatstore_cli.mongo.products.call_documents import OWN_CALLS
+from chatstore_cli.mongo.search.words_collection import OWN_WORDS
 from chatstore_cli.mongo.session_registry.documents import OWN_ENTRIES
 from chatstore_cli.mongo.threads.own_threads import OWN_THREAD_MESSAGES, OWN_THREADS
 from chatstore_cli.mongo.usage.rows import OWN_DAILY_SUMS, OWN_EXPORTS, OWN_ROWS
@@ -52,6 +53,7 @@ def own_documents_of(settings: Settings) -> dict[str, OwnDocuments]:
         general.registry: OWN_ENTRIES,
         settings.chatstore.labels.collection: OWN_LABELS,
         settings.chatstore.server.audit: OWN_READINGS,
+        settings.chatstore.search.words: OWN_WORDS,
     }
     # A setting may name a collection that has the default name of one of these.
     return {**names, **{name: own for name, own in of_agents.items() if name is not None and name not in names}}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pymongo.errors as driver
 
+from chatstore_cli.core.search.indexes import UNUSED_FIELD
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed
 from chatstore_cli.domain.indexes.findings import StoredIndex
 from chatstore_cli.domain.indexes.ports import CollectionOptions
@@ -17,6 +18,7 @@ from chatstore_cli.mongo.collections import collection_facts, why_unsuitable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise
 from chatstore_cli.mongo.foreign_documents import collection_names
+from chatstore_cli.mongo.stored_indexes import stored_indexes
 
 _DUPLICATES_SHOWN = 3
 _DUPLICATE_SEARCH_MILLISECONDS = 10_000
@@ -48,9 +50,7 @@ class MongoIndexStore:
         if collection_facts(self._connection, collection).kind is CollectionKind.VIEW:
             return []  # the server rejects the question
         with driver_errors(f"listing the indexes of {collection}"):
-            by_name = self._connection.collection(collection).index_information()
-        indexes = (_stored(collection, name, facts) for name, facts in by_name.items())
-        return [index for index in indexes if index.keys != (("_id", 1),)]
+            return stored_indexes(self._connection.collection(collection))
 
     def create_if_allowed(self, specs: Iterable[IndexSpec]) -> None:
         """Build indexes without which reading is only slower. Without the right to build them, nothing happens."""
@@ -67,10 +67,13 @@ class MongoIndexStore:
             options["partialFilterExpression"] = dict(spec.partial_filter)
         if spec.expire_after_seconds is not None:
             options["expireAfterSeconds"] = spec.expire_after_seconds
+        if spec.text_fields:
+            options |= {"default_language": "none", "language_override": UNUSED_FIELD, "textIndexVersion": 3}
         try:
             with driver_errors(f"creating index {name} on {spec.collection}"):
                 collection = self._patient.collection(spec.collection)
-                collection.create_index(list(spec.keys), **options, **bytewise(collection))
+                keys: list[Any] = [(field, "text") for field in spec.text_fields] or list(spec.keys)
+                collection.create_index(keys, **options, **bytewise(collection))
         except Conflict as error:
             if not isinstance(error.__cause__, driver.DuplicateKeyError):
                 raise
@@ -124,24 +127,3 @@ class MongoIndexStore:
 def _duplicate_text(values: list[Any], count: int) -> str:
     shown = ", ".join(repr(value) if isinstance(value, str) else str(value) for value in values)
     return f"{shown[:120]} is in {count:,} documents"
-
-
-def _stored(collection: str, name: str, facts: Mapping[str, Any]) -> StoredIndex:
-    collation = facts.get("collation")
-    partial_filter = facts.get("partialFilterExpression")
-    return StoredIndex(
-        collection,
-        name,
-        tuple((field, _direction(direction)) for field, direction in facts["key"]),
-        unique=bool(facts.get("unique")),
-        sparse=bool(facts.get("sparse")),
-        partial_filter=dict(partial_filter) if partial_filter else None,
-        expire_after_seconds=facts.get("expireAfterSeconds"),
-        hidden=bool(facts.get("hidden")),
-        collation=None if collation is None else collation_text(collation),
-    )
-
-
-def _direction(direction: Any) -> Any:
-    """A direction with 1.0 as 1, because mongosh writes floats."""
-    return int(direction) if isinstance(direction, int | float) and direction == int(direction) else direction

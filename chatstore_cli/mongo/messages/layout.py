@@ -39,6 +39,7 @@ from chatstore_cli.mongo.tombstones import count_parts
 
 if TYPE_CHECKING:
     from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
+    from chatstore_cli.mongo.messages.search import FlatMessageSearcher
 
 _NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
@@ -95,6 +96,10 @@ class MessagesLayout:
     def is_absent(self) -> bool:
         """Whether the collection does not exist."""
         return not collection_facts(self._connection, self._name).exists
+
+    def has_messages(self) -> bool:
+        """Whether the collection exists, and does not belong to another product."""
+        return not self.is_absent() and self._searched()
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""
@@ -238,6 +243,12 @@ class MessagesLayout:
                     yield facts
             self._count_unaddressable()
 
+    def message_searcher(self) -> FlatMessageSearcher:
+        """The searcher of these messages."""
+        from chatstore_cli.mongo.messages.search import FlatMessageSearcher
+
+        return FlatMessageSearcher(self, self._connection, self._settings)
+
     def session_changes(self) -> FlatChanges:
         """How sessions change."""
         from chatstore_cli.mongo.messages.feed import FlatChanges
@@ -267,9 +278,7 @@ class MessagesLayout:
         with driver_errors(f"deleting session {session_id!r}"):
             if expected is not None:
                 require_unchanged(self._connection, LAYOUT, session_id, self._name, rows, expected)
-                # A message that is dated later than all of these is a new one, whenever it is stored.
-                deleted_at = deleted_at if expected.updated_at is None else min(deleted_at, expected.updated_at)
-            removed = remove_session(self._connection, LAYOUT, session_id, self._name, rows, deleted_at)
+            removed = remove_session(self._connection, LAYOUT, session_id, self._name, rows, deleted_at, expected)
         return [StoredPart(self._name, removed)]
 
     def _rows_of(self, session_id: str) -> Document:

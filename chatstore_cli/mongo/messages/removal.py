@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
 from pymongo.collection import Collection
@@ -17,13 +17,23 @@ from chatstore_cli.mongo.exact import MOST_TEXTS, exactly, own_collation
 from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombstone
 
 _ROWS_AT_ONCE = 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Covers no row with a time, if no planned row had one."""
 _FIELDS = {"created_at": 1}
 
 
 def remove_session(
-    connection: Connection, layout: str, session_id: str, collection: str, selected: Document, now: datetime
+    connection: Connection,
+    layout: str,
+    session_id: str,
+    collection: str,
+    selected: Document,
+    now: datetime,
+    expected: SessionState | None = None,
 ) -> int:
     """Delete the rows of a session, `selected` in a collection, after its tombstone is written. Returns how many.
+
+    With `expected`, a row that is dated later than all rows of this state is a new one, which is not deleted.
 
     If this is interrupted, call it again. A row that is stored meanwhile is deleted if the tombstone covers it. One that
     is stored behind the place where the deletion has arrived is deleted by its writer, which looks up the tombstone last.
@@ -31,11 +41,13 @@ def remove_session(
     require_removable(connection, collection)
     messages = connection.reading_from_primary().collection(collection)
     selected, option = exactly(messages, selected)
-    by_time = Tombstone(deletion_instant(now))
+    newest = None if expected is None else expected.updated_at or _EPOCH
+    by_time = Tombstone(deletion_instant(now if newest is None else min(now, newest)))
     listed = [
         row["_id"]
         for row in messages.find(selected, _FIELDS, **option)
-        if (moment := _moment(row)) is None or not by_time.covers(moment, row_key(row["_id"]))
+        if (moment := _moment(row)) is None
+        or not (by_time.covers(moment, row_key(row["_id"])) or (newest is not None and moment > newest))
     ]
     write_tombstone(connection, layout, session_id, by_time.deleted_at, listed)
     # Another process may have deleted the session too: from now on its tombstone decides as it is stored.

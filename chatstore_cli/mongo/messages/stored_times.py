@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from math import nan
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.times import EARLIEST_SECONDS, FIRST_MILLISECONDS, LAST_MILLISECONDS, as_utc
@@ -49,6 +50,31 @@ class Range(Enum):
             limit = limit.timestamp() * (1000 if self is Range.MILLISECONDS else 1)
         return {first: least, last: min(limit, most)}
 
+    def value_at(self, moment: datetime) -> Any:
+        """The stored value of an instant; for a text its second in UTC."""
+        if self is Range.TEXT:
+            return moment.astimezone(UTC).isoformat()[:19]
+        if self is Range.DATE:
+            return moment
+        return moment.timestamp() * (1000 if self is Range.MILLISECONDS else 1)
+
+
+NO_TIME: tuple[dict[str, Any], ...] = (
+    {"created_at": None},
+    {"created_at": {"$eq": []}},
+    {"created_at": {"$type": [
+        "minKey", "object", "binData", "objectId", "bool", "regex", "timestamp", "maxKey", "undefined", "dbPointer",
+        "javascript", "javascriptWithScope",
+    ]}},
+    {"created_at": {"$gte": "", "$lt": "0"}},
+    {"created_at": {"$gte": ":"}},
+    {"created_at": {"$lt": EARLIEST_SECONDS}},
+    {"created_at": {"$gt": LAST_MILLISECONDS}},
+    {"created_at": {"$eq": nan}},
+    {"created_at": {"$type": "date", "$lt": EARLIEST}},
+    {"created_at": {"$type": "date", "$gt": LATEST}},
+)  # fmt: skip
+"""The same as conditions that an index serves. An array meets those of its elements, and may be in the ranges too."""
 
 OTHER_TIMES: dict[str, Any] = {
     "$or": [{"created_at": {"$type": "array"}}, {"$nor": [{"created_at": each.condition} for each in Range]}]

@@ -1,109 +1,19 @@
-"""Searches the messages of a Python agent, one document each: the server selects them session by session."""
+"""Searches the messages of a Python agent, one document each."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
-
-from pymongo.collection import Collection
-
-from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.queries import SessionKey, SessionQuery
-from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
-from chatstore_cli.domain.session import Session
-from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.domain.search.models import TextFilter
 from chatstore_cli.mongo.agent_sessions.documents import OWN_AGENT_MESSAGES
-from chatstore_cli.mongo.connection import Document, driver_errors
-from chatstore_cli.mongo.identifiers import addressable_id, id_values
-from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches, chunk_of
+from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.search.text_condition import conditions
-from chatstore_cli.mongo.search.walking import session_steps
 
 _NOT_SEARCHED = (
     "_id", "session_id", "user_id", "agent_id", "role", "name", "created_at", "updated_at", "sequence", "tool_call_id",
     "metadata",
 )  # fmt: skip
 """The fields of a stored message that are not part of its text."""
-_AT_ONCE = 500
 
 
-class _Selected(NamedTuple):
-    """A session with candidates, and their size in bytes."""
-
-    session: Session
-    size: int
-
-
-class AgentSessionSearcher:
-    """The searcher of the layout."""
-
-    def __init__(
-        self,
-        reader: SessionReader,
-        messages: Collection[Document],
-        to_message: Callable[[str, Document], Message],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.reader = reader
-        self._messages = messages
-        self._to_message = to_message
-        self._batches = Batches(clock)
-
-    def steps(self, query: SearchQuery, text: TextFilter) -> Iterator[SearchStep]:
-        """A step or several for each session with candidates, and one for each page of sessions."""
-        wanted = [OWN_AGENT_MESSAGES.filter(), *conditions(text, _NOT_SEARCHED, lambda message: message)]
-        return session_steps(
-            query,
-            page=self._page,
-            find=self.reader.find,
-            session_of=lambda session: session,
-            read=lambda sessions: self._read(sessions, wanted),
-        )
-
-    def _page(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
-        return self.reader.newest_first(query, after, limit)
-
-    def _read(self, sessions: Sequence[Session], wanted: list[Document]) -> Iterator[tuple[Session, list[Message]]]:
-        for _, selected in self._batches.of(sessions, lambda batch: self._selected(batch, wanted)):
-            while selected:
-                chunk, selected = chunk_of(selected)
-                if len(chunk) == 1:  # it can have any number of messages
-                    messages = (message for _, message in self._candidates(chunk, wanted))
-                    while some := list(islice(messages, _AT_ONCE)):
-                        yield chunk[0].session, some
-                    continue
-                by_session: dict[str, list[Message]] = {}
-                for session_id, message in self._candidates(chunk, wanted):
-                    by_session.setdefault(session_id, []).append(message)
-                for session, _ in chunk:
-                    yield session, by_session.get(session.session_id, [])
-
-    def _selected(self, batch: Sequence[Session], wanted: list[Document]) -> list[_Selected]:
-        """The sessions of a batch that have candidates, in its order."""
-        stages: list[Document] = [
-            *self._stages(batch, wanted),
-            {"$group": {"_id": "$session_id", "size": {"$sum": {"$bsonSize": "$$ROOT"}}}},
-        ]
-        sizes: dict[str | None, int] = {}
-        with driver_errors(f"searching the messages of {self._messages.name}"):
-            for row in self._messages.aggregate(stages, maxTimeMS=MILLISECONDS):
-                session_id = addressable_id(row["_id"])
-                sizes[session_id] = sizes.get(session_id, 0) + row["size"]
-        return [_Selected(each, sizes[each.session_id]) for each in batch if each.session_id in sizes]
-
-    def _candidates(self, chunk: Sequence[_Selected], wanted: list[Document]) -> Iterator[tuple[str, Message]]:
-        sessions = [each.session for each in chunk]
-        with driver_errors(f"searching the messages of {self._messages.name}"):
-            cursor = self._messages.aggregate(self._stages(sessions, wanted), batchSize=_AT_ONCE)
-            for row in cursor:
-                session_id = addressable_id(row["session_id"]) or ""
-                yield session_id, self._to_message(session_id, row)
-
-    @staticmethod
-    def _stages(sessions: Sequence[Session], wanted: list[Document]) -> list[Document]:
-        values: list[Any] = [value for each in sessions for value in id_values(each.session_id)]
-        # An array of ids meets the condition too, and belongs to no session.
-        condition = {"session_id": {"$in": values, "$not": {"$type": "array"}}}
-        return [{"$match": condition}, {"$match": {"$and": wanted}}]
+def search_conditions(text: TextFilter) -> list[Document]:
+    """The conditions that every message with a hit meets."""
+    return [OWN_AGENT_MESSAGES.filter(), *conditions(text, _NOT_SEARCHED, lambda message: message)]

@@ -177,9 +177,12 @@ class AgentSessionsLayout:
     def message_searcher(self) -> MessageSearcher:
         """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
         from chatstore_cli.core.search.scanning import ScanningSearcher
-        from chatstore_cli.mongo.products.agent_session_search import AgentSessionSearcher
+        from chatstore_cli.mongo.products.agent_session_search import search_conditions
+        from chatstore_cli.mongo.search.message_documents import MessageDocumentSearcher
 
-        return ScanningSearcher(self) if self._in_memory else AgentSessionSearcher(self, self._messages, _to_message)
+        if self._in_memory:
+            return ScanningSearcher(self)
+        return MessageDocumentSearcher(self, self._messages, _to_message, search_conditions)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches. The messages are not counted, and there is no usage."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pymongo.collection import Collection
 
+from chatstore_cli.core.search.walking import session_steps
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
@@ -22,7 +23,6 @@ from chatstore_cli.mongo.identifiers import addressable_id, id_values
 from chatstore_cli.mongo.products.call_documents import OWN_CALLS, to_messages
 from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches, chunk_of
 from chatstore_cli.mongo.search.text_condition import conditions
-from chatstore_cli.mongo.search.walking import session_steps
 
 _NOT_SEARCHED = ("id", "call_id", "type", "role", "created_at", "metrics", "interrupted", "is_error")
 """The fields of an item that are not part of a message's text."""

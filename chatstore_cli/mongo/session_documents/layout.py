@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import NotFound
+from chatstore_cli.domain.errors import NotFound, WrongUse
 from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.message import Message
@@ -21,6 +21,7 @@ from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
+from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
@@ -39,12 +40,15 @@ from chatstore_cli.mongo.tombstones import Part, count_parts, remove_parts, requ
 from chatstore_cli.mongo.used_models import sessions_in_ledger
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.search.ports import MessageSearcher
+    from chatstore_cli.domain.search.ports import MessageSearcher, WordsIndexer
+    from chatstore_cli.domain.times import Clock
+    from chatstore_cli.mongo.search.words_collection import WordsCollection
     from chatstore_cli.mongo.session_documents.feed import DocumentChanges, DocumentMessageChanges
 
 
 GUARDED = ("created_at", "status", "last_sequence", "last_segment")
 """Fields that a planned deletion compares, beside those of the update time: what changes with a session."""
+_AT_ONCE = 1_000
 _NO_MESSAGES: Document = {"messages.0": {"$exists": False}}
 
 
@@ -105,6 +109,36 @@ class DocumentLayout(ABC):
         """One session with the `_id` of its document; None if it does not exist."""
         row = None if self.is_absent() else self._collection.locate(session_id, self._facts)
         return None if row is None else LocatedSession(self._light.to_session(row), (row["_id"],))
+
+    def located_documents(self, document_ids: Sequence[Any]) -> Iterator[LocatedSession]:
+        """The sessions with these `_id`s, in any order."""
+        own = self.shape.own_sessions.filter()
+        fields = dict.fromkeys(self.shape.light_fields, 1)
+        for start in range(0, len(document_ids), _AT_ONCE):
+            ids = document_ids[start : start + _AT_ONCE]
+            wanted = set(map(repr, ids))  # a collation takes others for equal
+            stages: list[Document] = [{"$match": {"$and": [{"_id": {"$in": list(ids)}}, own]}}, {"$project": fields}]
+            with driver_errors(f"reading the sessions of {self._name}"):
+                rows = list(self._sessions.aggregate(stages, **own_collation(self._sessions)))
+            for row in rows:
+                session = self._light.to_session(row)
+                if repr(row["_id"]) in wanted and self._addressable(session, row):
+                    yield LocatedSession(session, (row["_id"],))
+
+    @property
+    def words(self) -> WordsCollection:
+        """The index of their words, which need not exist (`search index`)."""
+        from chatstore_cli.mongo.search.words_collection import WordsCollection
+
+        return WordsCollection(self._connection, self._settings.chatstore.search.words, self.layout, self._name)
+
+    def words_indexer(self, server_now: Clock) -> WordsIndexer:
+        """What keeps the index of words up to date. Raises WrongUse in memory, where no search uses it."""
+        from chatstore_cli.mongo.session_documents.words import DocumentWords
+
+        if self._in_memory:
+            raise WrongUse(what="mongomock has no index of words.", hint="Search without one: chatstore search TEXT.")
+        return DocumentWords(self._collection, self.located, self.words, server_now)
 
     def message_searcher(self) -> MessageSearcher:
         """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
@@ -214,7 +248,11 @@ class DocumentLayout(ABC):
         # Segments once more at the end: a move may have been between its steps when they were looked up. Usage too: an
         # application may have stored some before it could see that the session was deleted.
         moved_late = {"_id": {"$gte": f"{session_id}:", "$lt": f"{session_id};"}, "chat_id": session_id}
-        late = [(self._segments.name, moved_late), *self._usage_parts(session_id, keep_usage)]
+        late = [
+            (self._segments.name, moved_late),
+            *self._usage_parts(session_id, keep_usage),
+            *self._words_parts(session_id),
+        ]
         if expected is None:
             return remove_parts(self._connection, self.layout, session_id, [*parts, *late], deleted_at)
         require_all_removable(self._connection, parts)
@@ -246,9 +284,15 @@ class DocumentLayout(ABC):
         segments = list(self._reader.segment_ids([session_id]))
         return [
             *self._usage_parts(session_id, keep_usage),
+            *self._words_parts(session_id),
             (self._segments.name, {"_id": {"$in": segments}}),  # first: a document without its beginning would mislead
             (self._name, {"_id": document["_id"]} if document else {"_id": {"$in": []}}),
         ]
+
+    def _words_parts(self, session_id: str) -> list[Part]:
+        """The words of the session, which `search index` may have stored, also since the deletion began."""
+        words = self.words
+        return [(words.name, words.of_session(session_id))] if words.exists else []
 
     def _usage_parts(self, session_id: str, keep_usage: bool) -> list[Part]:
         return [] if keep_usage else usage_parts(self._settings, self.layout, session_id)

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pymongo.collection import Collection
 
+from chatstore_cli.core.search.session_walk import Page
+from chatstore_cli.core.search.walking import session_steps
+from chatstore_cli.domain.errors import NotAllowed, Overdue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.search.models import SearchQuery, SearchStep, TextFilter
 from chatstore_cli.domain.session_reader import SessionReader
@@ -23,8 +26,9 @@ from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.search.batches import MILLISECONDS, Batches, chunk_of
 from chatstore_cli.mongo.search.text_condition import conditions, in_array, in_field
-from chatstore_cli.mongo.search.walking import session_steps
+from chatstore_cli.mongo.search.words_collection import WordsCollection
 from chatstore_cli.mongo.session_documents.documents import to_message
+from chatstore_cli.mongo.session_documents.indexed_sessions import IndexedSessions
 from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_reader import LAST_SEGMENT, MOVE
 
@@ -48,6 +52,13 @@ class LocatingReader(SessionReader, Protocol):
     def located_session(self, session_id: str) -> LocatedSession | None:
         """One session; None if it does not exist."""
 
+    def located_documents(self, document_ids: Sequence[Any]) -> Iterator[LocatedSession]:
+        """The sessions with these `_id`s, in any order."""
+
+    @property
+    def words(self) -> WordsCollection:
+        """The index of their words, which need not exist."""
+
 
 class DocumentSearcher:
     """The searcher of one layout."""
@@ -59,17 +70,33 @@ class DocumentSearcher:
         self._layout = layout
         self._collection = collection
         self._batches = Batches(clock)
+        self.remarks: list[str] = []
 
     def steps(self, query: SearchQuery, text: TextFilter) -> Iterator[SearchStep]:
         """A step or several for each session with candidates, and one for each page of sessions."""
         wanted = _Wanted(text)
         return session_steps(
             query,
-            page=self._layout.located,
+            page=self._page(text),
             find=self._layout.located_session,
             session_of=attrgetter("session"),
             read=lambda sessions: self._read(sessions, wanted),
         )
+
+    def _page(self, text: TextFilter) -> Page[LocatedSession]:
+        """The pages of sessions to read: all, or fewer if there is an index of words."""
+        words = self._layout.words
+        if not text.words or not words.exists:
+            return self._layout.located
+        try:
+            until = words.complete_until()
+            ids = None if until is None else words.with_all(text.words)
+        except (NotAllowed, Overdue) as error:
+            self.remarks.append(f"The index of words was not used. {error.as_text()}")
+            return self._layout.located
+        if until is None or ids is None:
+            return self._layout.located
+        return IndexedSessions(self._layout.located, lambda: self._layout.located_documents(ids), until).page
 
     def _read(
         self, sessions: Sequence[LocatedSession], wanted: _Wanted
@@ -133,11 +160,13 @@ class _Reading:
         """The candidates of each session in turn, as often as it has some."""
         waiting = [found.heads[each] for session in batch for each in session.keys if each in found.heads]
         fetched: dict[str, _Fetched] = {}
+        asked: set[str] = set()
         for session in batch:
             selected = [found.heads[each] for each in session.keys if each in found.heads]
             for head in selected:
-                if repr(head.document_id) not in fetched:
+                if repr(head.document_id) not in asked:  # it may have no candidate, or none any more
                     chunk, waiting = chunk_of(waiting)
+                    asked = {repr(each.document_id) for each in chunk}
                     fetched = self._fetched(self._sessions, chunk, LAST_SEGMENT)
                 yield session, self._messages(session, fetched.get(repr(head.document_id)))
             segments = self._counting(session, selected, fetched, found)

@@ -45,6 +45,7 @@ from chatstore_cli.mongo.tombstones import count_parts
 from chatstore_cli.mongo.used_models import threads_with_messages
 
 if TYPE_CHECKING:
+    from chatstore_cli.domain.search.ports import MessageSearcher
     from chatstore_cli.mongo.threads.feed import ThreadChanges, ThreadMessageChanges
 
 _NO_COUNT_LIMIT = 2**31 - 2
@@ -104,12 +105,9 @@ class ThreadsLayout:
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` threads in descending order of SessionKey, strictly below `after`. Counts stop at COUNT_CAP."""
-        if not self._answers(query):
-            return
-        with driver_errors(f"listing the threads of {self._name}"):
-            page = NewestThreads(self._threads, query, after, limit, self._addressable)
-            sessions = list(page.sessions(in_memory=self._in_memory))
-            yield from self._with_counts(sessions, COUNT_CAP)
+        if sessions := self.without_counts(query, after, limit):
+            with driver_errors(f"counting the messages of {self._messages_name}"):
+                yield from self._with_counts(sessions, COUNT_CAP)
 
     def find(self, session_id: str) -> Session | None:
         """One thread with its exact number of messages; None if it does not exist."""
@@ -257,6 +255,23 @@ class ThreadsLayout:
                 raise changed_at_this_moment(session_id)
             messages = remove_selected(self._messages, self._messages_of(session_id) | _copied_before(until))
         return [StoredPart(self._messages_name, messages), StoredPart(self._name, threads)]
+
+    def message_searcher(self) -> MessageSearcher:
+        """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
+        from chatstore_cli.core.search.scanning import ScanningSearcher
+        from chatstore_cli.mongo.threads.search import ThreadSearcher
+
+        if self._in_memory:
+            return ScanningSearcher(self)
+        return ThreadSearcher(self, self._connection, self._threads, self._messages)
+
+    def without_counts(self, query: SessionQuery, after: SessionKey | None, limit: int) -> list[Session]:
+        """The threads of `newest_first`, whose messages are not counted."""
+        if not self._answers(query):
+            return []
+        with driver_errors(f"listing the threads of {self._name}"):
+            page = NewestThreads(self._threads, query, after, limit, self._addressable)
+            return list(page.sessions(in_memory=self._in_memory))
 
     def session_changes(self) -> ThreadChanges:
         """How threads change."""

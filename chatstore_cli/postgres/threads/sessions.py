@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, or_, select, true, tuple_
 
@@ -23,14 +23,15 @@ from chatstore_cli.domain.session import COUNT_CAP, Session
 from chatstore_cli.domain.session_reader import MOST_NAMES, NameField, NameTotal
 from chatstore_cli.domain.threads.filters import unanswerable_filters
 from chatstore_cli.domain.threads.ports import Owner
-from chatstore_cli.domain.threads.turns import turn
 from chatstore_cli.postgres.database import PostgresDatabase
-from chatstore_cli.postgres.key_order import in_key_order
 from chatstore_cli.postgres.schema import MESSAGES, THREADS
 from chatstore_cli.postgres.threads.reading import owned_by
+from chatstore_cli.postgres.threads.session_rows import LAYOUT, to_message, to_session
 from chatstore_cli.postgres.threads.usage import to_usage, usage_sums
 
-LAYOUT = "threads"
+if TYPE_CHECKING:
+    from chatstore_cli.postgres.threads.search import PostgresThreadSearcher
+
 _THREADS_PER_SUM = 100
 """Threads whose usage one statement adds up. Each statement has the time limit of an ordinary one."""
 _FACTS = (
@@ -75,6 +76,31 @@ class PostgresThreadSessions:
         for row in rows:
             count: int = row.messages
             yield replace(to_session(row), message_count=min(count, COUNT_CAP), message_count_capped=count > COUNT_CAP)
+
+    def message_searcher(self) -> PostgresThreadSearcher:
+        """The searcher of these threads."""
+        from chatstore_cli.postgres.threads.search import PostgresThreadSearcher
+
+        return PostgresThreadSearcher(self, self._database)
+
+    def without_counts(self, query: SessionQuery, after: SessionKey | None, limit: int) -> list[Session]:
+        """The threads of `newest_first`, whose messages are not counted."""
+        if not self._answers(query):
+            return []
+        order = (THREADS.c.updated_at.desc(), THREADS.c.id.desc())
+        page = select(*_FACTS).where(*_conditions(query), _below(after)).order_by(*order).limit(limit)
+        return self._sessions(page)
+
+    def among(self, ids: Sequence[str], query: SessionQuery) -> dict[str, Session]:
+        """Those of the threads with these ids that match, by their ids."""
+        if not ids or not self._answers(query):
+            return {}
+        wanted = select(*_FACTS).where(THREADS.c.id.in_(ids), *_conditions(query))
+        return {each.session_id: each for each in self._sessions(wanted)}
+
+    def _sessions(self, wanted: Select[Any]) -> list[Session]:
+        rows: Any = self._database.read("listing the threads", lambda reader: reader.execute(wanted).all())
+        return [to_session(row) for row in rows]
 
     def find(self, session_id: str) -> Session | None:
         """One thread with its exact number of messages; None if it does not exist."""
@@ -230,33 +256,6 @@ class PostgresThreadSessions:
 def is_storable(text: str) -> bool:
     """Whether PostgreSQL can store the text: it has neither NUL nor lone surrogates."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def to_session(row: Row[Any]) -> Session:
-    """The facts of a thread without its number of messages."""
-    return Session(
-        session_id=row.id,
-        layout=LAYOUT,
-        tenant_id=row.org_id or None,
-        user_id=row.user_id or None,
-        title=row.name,
-        created_at=row.created_at.astimezone(UTC),
-        updated_at=row.updated_at.astimezone(UTC),
-    )
-
-
-def to_message(row: Row[Any]) -> Message:
-    """One message, by the rules of domain/threads/turns.py."""
-    return turn(
-        row.chat_thread_id,
-        in_key_order(row.content, row.key_order),
-        role=row.sender_role,
-        message_id=row.id,
-        sequence=row.sequence,
-        sender=row.sender_id,
-        created_at=row.created_at.astimezone(UTC),
-        plain=lambda value: value,
-    )
 
 
 def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:

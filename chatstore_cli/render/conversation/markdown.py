@@ -17,7 +17,7 @@ from chatstore_cli.render.conversation.wrapping import cut, wrapped
 from chatstore_cli.render.listing import Terminal
 from chatstore_cli.render.safe import sanitize_line, sanitize_text
 
-_WIDTH = 100
+_WIDTH = 80
 """Code blocks do not wrap, so lines are broken at this width. -o json has every line as it is stored."""
 _FOLDED = 160
 

@@ -11,10 +11,10 @@ from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS
 _BY_KEY = {column.key: column for column in MESSAGE_COLUMNS}
 
 
-def history_listing(history: Mapping[str, Any]) -> Listing:
+def history_listing(history: Mapping[str, Any], *, empty: str = "Nothing found.") -> Listing:
     """The listing of a history that `to_dict()` has made one JSON object."""
     beside = {key: value for key, value in history.items() if key not in ("items", "next_cursor")}
-    return Listing(HISTORY_COLUMNS, history["items"], beside=beside)
+    return Listing(HISTORY_COLUMNS, history["items"], beside=beside, empty=empty)
 
 
 def summary(history: Mapping[str, Any]) -> str:
@@ -32,6 +32,12 @@ def summary(history: Mapping[str, Any]) -> str:
     both = counts["cache"] - only_journal
     where = f"{both} in journal and MongoDB, {only_journal} only in the journal, {counts['mongo']} only in MongoDB"
     return f"Shown: {counts['cache'] + counts['mongo']} ({where}). {stored}"
+
+
+def layout_summary(history: Mapping[str, Any], layout: str) -> str:
+    """The same for a session of a layout without journals."""
+    newest = history["last_persisted_at"]
+    return f"Shown: {len(history['items'])} (layout {layout}).{f' Newest: {newest}.' if newest else ''}"
 
 
 def _stored(persisted: bool | None) -> str:

@@ -29,3 +29,11 @@ LABEL_COLUMNS = (
     Column("title", "TITLE"),
     Column("tags", "TAGS", show=", ".join),
 )
+
+
+def pruned_row(session: SessionRef) -> dict[str, Any]:
+    """A session that no longer exists, and whose labels were deleted."""
+    return {"session_id": session.session_id, "layout": session.layout}
+
+
+PRUNED_COLUMNS = (Column("session_id", "SESSION", whole=True), Column("layout", "LAYOUT", whole=True))

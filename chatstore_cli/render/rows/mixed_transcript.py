@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chatstore_cli.render.listing import Column, Row, plain
-from chatstore_cli.render.rows.sessions import message_row
+from chatstore_cli.render.listing import Column
+from chatstore_cli.render.rows.sessions import content_cell, message_row
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.mixed_transcript import MixedTurn
@@ -24,12 +24,6 @@ def mixed_turn_row(turn: MixedTurn) -> dict[str, Any]:
     }
 
 
-def _content(row: Row) -> str:
-    message = row["message"]
-    content = plain(message["content"])
-    return content or (plain(message["tool_calls"]) if message["tool_calls"] else "")
-
-
 MIXED_TURN_COLUMNS = (
     Column("message.created_at", "TIME", is_time=True, whole=True, spare=1),
     Column("source.layout", "LAYOUT", whole=True, spare=4),
@@ -39,5 +33,5 @@ MIXED_TURN_COLUMNS = (
     Column("message.sequence", "SEQUENCE", align="right", spare=5),
     Column("message.role", "ROLE", whole=True),
     Column("message.name", "NAME", spare=2),
-    Column("message.content", "CONTENT", show_row=_content),
+    Column("message.content", "CONTENT", show_row=lambda row: content_cell(row["message"])),
 )

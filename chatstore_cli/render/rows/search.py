@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.content import json_safe
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.listing import Column, Piece, Row
+from chatstore_cli.render.listing import Column, Piece, Row, count
 
 if TYPE_CHECKING:
-    from chatstore_cli.domain.search.models import SearchHit
+    from chatstore_cli.domain.search.models import SearchHit, WordsUpdate
 
 
 def hit_row(hit: SearchHit) -> dict[str, Any]:
@@ -69,3 +69,23 @@ HIT_COLUMNS = (
     Column("snippet_start", "Snippet start", align="right", in_table=False),
     Column("offsets", "Offsets", in_table=False),
 )
+
+
+WORDS_COLUMNS = (
+    Column("layout", "Layout"),
+    Column("sessions", "Sessions", show=count),
+    Column("read", "Read", show=count),
+    Column("removed", "Removed", show=count),
+    Column("seconds", "Seconds"),
+)
+
+
+def words_row(update: WordsUpdate) -> dict[str, Any]:
+    """The row of one layout's words: sessions that were looked at and read, and documents of deleted sessions."""
+    return {
+        "layout": update.layout,
+        "sessions": update.sessions,
+        "read": update.read,
+        "removed": update.removed,
+        "seconds": round(update.seconds, 3),
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.foreign import shown_each
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.domain.usage import UNKNOWN_USAGE
@@ -146,8 +147,9 @@ def _expires(value: Any, times: TimeDisplay) -> str:
     return oldest if oldest == newest else f"{oldest} (oldest message) to {newest} (newest)"
 
 
-def _content(row: Row) -> str:
-    content = plain(row["content"])
+def content_cell(row: Row) -> str:
+    """The cell of a message's content: its texts, a picture as its type and size, or else its tool calls."""
+    content = content_text(row["content"])
     return content or (plain(row["tool_calls"]) if row["tool_calls"] else "")
 
 
@@ -236,7 +238,7 @@ MESSAGE_COLUMNS = (
     Column("created_at", "TIME", is_time=True, whole=True, spare=1),
     Column("role", "ROLE", whole=True),
     Column("name", "NAME", spare=3),
-    Column("content", "CONTENT", show_row=_content),
+    Column("content", "CONTENT", show_row=content_cell),
 )
 WHOLE_MESSAGE_COLUMNS = (
     Column("message_id", "MESSAGE"),

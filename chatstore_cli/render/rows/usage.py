@@ -112,9 +112,9 @@ def usage_columns(totals: UsageRow, zone: str = "UTC", *, with_source: bool = Fa
 
 def _priced_columns() -> list[Column]:
     return [
-        Column("stored_cost", "STORED COST", align="right", show=_or_dash, spare=4),
-        Column("cost_difference", "DIFFERENCE", align="right", show=_difference, spare=4),
-        Column("cost_source", "COST FROM", show=_or_dash, spare=6),
+        Column("stored_cost", "STORED COST", align="right", show=_or_dash, spare=2),
+        Column("cost_difference", "DIFFERENCE", align="right", show=_difference, spare=2),
+        Column("cost_source", "COST FROM", show=_or_dash, spare=4),
         Column("cost_upper_bound", "UPPER BOUND", in_table=False),
     ]
 
@@ -167,7 +167,7 @@ def bars(rows: Sequence[UsageRow], *, by_cost: bool) -> list[str]:
 
 def bar_column(*, by_cost: bool) -> Column:
     """The column of `bar`."""
-    return Column("bar", f"{'COST' if by_cost else 'TOKENS'} BAR", whole=True, spare=8)
+    return Column("bar", f"{'COST' if by_cost else 'TOKENS'} BAR", whole=True, spare=1)
 
 
 def _number(row: UsageRow, *, by_cost: bool) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -15,11 +15,17 @@ from chatstore_cli.render.rows.sessions import decimal_text
 from chatstore_cli.render.rows.usage import amount
 
 _MOST_NAMED = 20
+_LONGEST_NAME = 100
 
 
-def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced]) -> dict[str, Any]:
-    """How costs were calculated, and what has no price."""
-    return {"mode": mode, "source": source, "unpriced": [unpriced_row(each) for each in unpriced]}
+def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced], notes: Mapping[str, str]) -> dict[str, Any]:
+    """How costs were calculated, what has no price, and the models whose price depends on more than the day."""
+    return {
+        "mode": mode,
+        "source": source,
+        "unpriced": [unpriced_row(each) for each in unpriced],
+        "notes": [{"model": model, "note": note} for model, note in notes.items()],
+    }
 
 
 def unpriced_row(each: Unpriced) -> dict[str, Any]:
@@ -33,8 +39,8 @@ def unpriced_row(each: Unpriced) -> dict[str, Any]:
     }
 
 
-def budget_row(check: BudgetCheck, digits: int | None) -> dict[str, Any]:
-    """The groups over a budget, and the others whose cost is not completely known."""
+def budget_row(check: BudgetCheck, per: str, digits: int | None) -> dict[str, Any]:
+    """The groups over a budget per tenant (or what else `per` names), and the others whose cost is not completely known."""
     over = [
         {
             **each.row.group,
@@ -46,7 +52,7 @@ def budget_row(check: BudgetCheck, digits: int | None) -> dict[str, Any]:
         for each in check.over
     ]
     unknown = [{**row.group, "cost": amount(row.usage.cost, digits)} for row in check.unknown]
-    return {"limit": decimal_text(check.limit), "over": over, "unknown": unknown}
+    return {"limit": decimal_text(check.limit), "per": per, "over": over, "unknown": unknown}
 
 
 def budget_notes(check: BudgetCheck, currency: str, digits: int | None) -> Iterator[str]:
@@ -79,9 +85,13 @@ def _is_upper_bound(row: UsageRow) -> bool:
 
 def _name(row: UsageRow) -> str:
     """The group as a sentence names it, such as `tenant acme`."""
-    return ", ".join(
-        f"{key.removesuffix('_id')} {'(none)' if value is None else value}" for key, value in row.group.items()
-    )
+    return ", ".join(f"{key.removesuffix('_id')} {_shown(value)}" for key, value in row.group.items())
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "(none)"
+    return (value if len(value) <= _LONGEST_NAME else f"{value[:_LONGEST_NAME]}…") or "''"
 
 
 def price_row(model: str, price: Price | None) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def test_case_substring_and_regex() -> None:
     assert marked("one\ntwo", "^two$", SearchMode.REGEX) == ["two"]
     assert marked("abc", "x*", SearchMode.REGEX) is None  # an empty match is not a hit
     assert marked("de\u0301ja\u0300", "j.", SearchMode.REGEX) == ["ja\u0300"]
+    assert marked("e\u0301ж\u0323", "ж", SearchMode.SUBSTRING) == ["ж"]
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "!?", "…", "x" * 1001, "\udcff"])

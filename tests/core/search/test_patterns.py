@@ -25,6 +25,7 @@ def variants(text: str) -> list[str]:
 
 @given(texts, texts, st.sampled_from([SearchMode.WORDS, SearchMode.SUBSTRING]), st.booleans())
 @example("Köln", "in köln", SearchMode.WORDS, False)
+@example("ǆ", "ǅ", SearchMode.WORDS, False)
 @example("환불", "환불", SearchMode.WORDS, False)
 @example("q\u0323\u0307", "q\u0307\u0323", SearchMode.SUBSTRING, False)
 @example('say "hi"\tyou', 'say "hi"\tyou', SearchMode.SUBSTRING, False)

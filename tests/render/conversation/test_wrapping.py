@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatstore_cli.render.conversation.markdown import code_block, code_span
@@ -51,6 +51,8 @@ def test_a_cut_text_is_the_beginning_and_fits(text: str, width: int) -> None:
     assert shown == text or (shown.endswith("…") and text.startswith(shown[:-1]))
 
 
+@example("```\n~~~\n<b>x</b>")
+@example("````\n~~~~~\nx")
 @given(st.text(st.sampled_from("`~ \n#>a"), max_size=30))
 def test_code_is_never_closed_by_its_text(text: str) -> None:
     from markdown_it import MarkdownIt

@@ -59,10 +59,12 @@ def list_(
     The most recently created chat is first. To list the chats of all users, or more than 200 chats, use chatstore sessions
     list --layout general.
     """
+    from chatstore_cli.core.general.view import with_titles
     from chatstore_cli.core.sessions.names import require_known
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
     from chatstore_cli.wiring.general import general_chats
+    from chatstore_cli.wiring.labels import label_store
 
     invocation = Invocation(context, layout="general")
     shown = chosen_columns(CHAT_COLUMNS, columns)
@@ -72,12 +74,14 @@ def list_(
         found = chats.list_general_chats(app_id=tenant, user_id=user, limit=min(limit + 1, _MOST))
     if not found:
         require_known(readers, SessionQuery(tenant_id=tenant, user_id=user), invocation.stores.session_readers)
-    rows = [listed_chat_row(chat, tenant, user) for chat in found[:limit]]
+    labels = label_store(invocation.stores)
+    titled = with_titles(found[:limit], labels)
+    rows = [listed_chat_row(chat, tenant, user) for chat in titled]
     empty = f"User {user!r} of tenant {tenant!r} has no general chats in {invocation.target}."
     is_truncated = len(found) > limit or len(found) == _MOST
     more = [f"To list more than {_MOST} general chats, use chatstore sessions list --layout general."]
     listing = Listing(shown, rows, empty=empty, is_truncated=is_truncated)
-    invocation.emit_page(listing, more if len(rows) == _MOST else [])
+    invocation.emit_page(listing, [*labels.remarks, *(more if len(rows) == _MOST else [])])
 
 
 @command(
@@ -103,11 +107,13 @@ def show(
     from chatstore_cli.core.general.view import view_general_chat
     from chatstore_cli.render.rows.general import CHAT_FIELDS, TRANSCRIPT_COLUMNS, chat_view_row
     from chatstore_cli.wiring.general import general_chats
+    from chatstore_cli.wiring.labels import label_store
 
     invocation = Invocation(context, layout="general")
     stores = invocation.stores
     chats = general_chats(stores, invocation.say)
-    shown = view_general_chat(chats, stores.session_readers("general"), session_id, tenant, first=first, last=last)
+    readers, labels = stores.session_readers("general"), label_store(stores)
+    shown = view_general_chat(chats, readers, session_id, tenant, first=first, last=last, labels=labels)
     view = shown.view
     row = chat_view_row(view.session, view.first_messages, view.last_messages, shown.number, shown.last_sequence)
     sections = [

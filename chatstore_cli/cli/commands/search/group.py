@@ -21,6 +21,11 @@ class SearchGroup(ChatGroup):
         ctx.allow_interspersed_args = True
         return super().parse_args(ctx, args)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters. For a subcommand, whose usage line names those of its parent too, without the text."""
+        params: list[Any] = super().get_params(ctx)
+        return params if ctx.command is self else [each for each in params if each.param_type_name != "argument"]
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The subcommand. Raises WrongUse for a second word of a text without quotes."""
         if args[0] not in self.lazy_commands:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.search.run import MessageSearch
@@ -19,30 +19,47 @@ from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.rows.search import HIT_COLUMNS, hit_row
 
+if TYPE_CHECKING:
+    from chatstore_cli.core.redaction import Redactor
+    from chatstore_cli.core.search.redacted_hits import RedactedHits
 
-def print_hits(invocation: Invocation, found: MessageSearch, *, empty: str) -> None:
+
+class Redaction(NamedTuple):
+    """What replaces personal data in the hits of --redact."""
+
+    redactor: Redactor
+    hits: RedactedHits
+
+
+def print_hits(invocation: Invocation, found: MessageSearch, *, empty: str, redaction: Redaction | None) -> None:
     """Print each hit when it is found, then the notices, then raise what ended the search early."""
     with _interrupting(found):
-        hits = found.hits()
+        hits = found.hits() if redaction is None else map(redaction.hits, found.hits())
         first = list(islice(hits, 1))
         if first or found.failure is None:
-            invocation.emit(_listing(invocation, found, chain(first, hits), empty))
-    if found.next_cursor is not None and found.failure is None:
+            invocation.emit(_listing(invocation, found, chain(first, hits), empty, redaction))
+    has_notice = invocation.options.output in (OutputFormat.CSV, OutputFormat.JSONL)  # that the output is truncated
+    if found.next_cursor is not None and found.failure is None and not has_notice:
         invocation.say("More messages match.")
-    for note in found.notes:
+    for note in [*found.notes, *([redaction.redactor.notice()] if redaction is not None else [])]:
         invocation.say(note)
     if found.failure is not None:
         raise _ending(invocation, found)
 
 
-def _listing(invocation: Invocation, found: MessageSearch, hits: Iterator[SearchHit], empty: str) -> Listing:
+def _listing(
+    invocation: Invocation, found: MessageSearch, hits: Iterator[SearchHit], empty: str, redaction: Redaction | None
+) -> Listing:
     has_cursor = invocation.options.output in (OutputFormat.JSON, OutputFormat.YAML)
 
     def cursor() -> str | None:
         return found.next_cursor if has_cursor or found.failure is None else None  # the error names it
 
-    rows = _flushed(hits)
-    return Listing(HIT_COLUMNS, rows, empty=empty, live=invocation.is_table, streamed=True, cursor_after=cursor)
+    def beside() -> dict[str, Any]:
+        return {} if redaction is None else {"redacted": redaction.redactor.counts}
+
+    rows, live = _flushed(hits), invocation.is_table
+    return Listing(HIT_COLUMNS, rows, empty=empty, live=live, streamed=True, cursor_after=cursor, beside_after=beside)
 
 
 def _flushed(hits: Iterator[SearchHit]) -> Iterator[dict[str, Any]]:

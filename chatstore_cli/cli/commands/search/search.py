@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.commands.search.group import search_command
-from chatstore_cli.cli.commands.search.output import print_hits
-from chatstore_cli.cli.filters import LayoutOption, TenantOption, UserOption
+from chatstore_cli.cli.commands.search.output import Redaction, print_hits
+from chatstore_cli.cli.filters import LayoutOption, RedactOption, TagOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import reject_parent_options
+from chatstore_cli.cli.redaction import redactor_if
+from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.labels.labelled import refs_with_tag
 from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.search.run import LARGEST_PAGE, MessageSearch
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
@@ -20,7 +23,7 @@ from chatstore_cli.domain.search.models import SearchMode, SearchQuery
 from chatstore_cli.domain.times import utc_now
 
 app, register = search_command(
-    {},
+    {"index": "search.index"},
     examples=[
         "chatstore search refund",
         'chatstore search "order 4711 late" --tenant acme --since 7d',
@@ -63,6 +66,7 @@ def search(
             "--until", metavar="TIME", help="Include only messages before this time. A date includes that day."
         ),
     ] = None,
+    tag: TagOption = None,
     regex: Annotated[
         bool, typer.Option("--regex", help="Read TEXT as a regular expression of Python. No index is used.")
     ] = False,
@@ -77,23 +81,25 @@ def search(
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
     ] = None,
+    redact: RedactOption = False,
 ) -> None:
     """Find the messages that have a text, in the sessions of all layouts, the newest message first.
 
     All words of TEXT must be in one message as whole words, in any order. Small and capital letters are the same, accents
     count: `cafe` does not find `café`. The names and arguments of tool calls and the results of tools are searched too;
     pictures and files are not. Chinese, Japanese and Thai are written without spaces, so a whole sentence is one word: use
-    --substring.
+    --substring. The word `index` is a command; to search for it, write: chatstore search -- index
 
     Each message is printed as soon as no newer one can follow. After Ctrl-C the messages that were found remain, and a
     cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the
-    message's text. `snippet` is the part of that text that begins at `snippet_start`.
+    message's text. `snippet` is the part of that text that begins at `snippet_start`. With --redact, the stored text is
+    searched, and these are of the redacted text.
     """
     if context.invoked_subcommand is not None:
-        reject_parent_options(context)
-        return
+        return  # nothing can be given before it
     if regex and substring:
         raise WrongUse(what="--regex and --substring cannot be combined.", hint="Remove one of them.")
+    from chatstore_cli.wiring.labels import label_store
     from chatstore_cli.wiring.search import message_searchers, pattern_limit
 
     invocation = Invocation(context, layout=layout)
@@ -102,6 +108,13 @@ def search(
     filters = (layout, tenant, user, session, role, period.since, period.until)
     query = SearchQuery(text, mode, case, *filters)
     searchers = message_searchers(invocation.stores, layout)
+    if tag is not None:
+        layouts = [each.reader.layout for each in searchers]
+        tagged = refs_with_tag(label_store(invocation.stores), checked_tag(tag), layouts)
+        query = replace(query, among=tagged)
+        if session is None and len(tagged) == 1:
+            [only] = tagged
+            query = replace(query, session_id=only.session_id, layout=only.layout)
     found = MessageSearch(searchers, query, limit=limit, cursor=cursor, limited=pattern_limit)
     if session is not None:
         with suppress(Conflict):  # it is searched in each of the layouts that have it
@@ -109,4 +122,9 @@ def search(
     empty = "No messages found."
     if mode is SearchMode.WORDS:
         empty += " Whole words are compared: to find parts of words too, use --substring."
-    print_hits(invocation, found, empty=empty)
+    redaction = None
+    if (redactor := redactor_if(redact)) is not None:
+        from chatstore_cli.core.search.redacted_hits import RedactedHits
+
+        redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit))
+    print_hits(invocation, found, empty=empty, redaction=redaction)

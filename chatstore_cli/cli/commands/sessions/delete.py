@@ -20,6 +20,14 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.list_options import (
+    MinCostOption,
+    MinMessagesOption,
+    MinTokensOption,
+    ModelOption,
+    TitleOption,
+    with_unindexed,
+)
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.session_deletion import Way
 from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
@@ -57,6 +65,11 @@ def delete(
     tag: TagOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    title: TitleOption = None,
+    model: ModelOption = None,
+    min_messages: MinMessagesOption = None,
+    min_tokens: MinTokensOption = None,
+    min_cost: MinCostOption = None,
     plan: Annotated[
         str | None,
         typer.Option("--plan", metavar="FILE", help="Write the sessions with their counts to FILE; delete nothing."),
@@ -73,7 +86,7 @@ def delete(
     """Delete sessions with their messages, usage and labels.
 
     Name sessions by id, on stdin, or by filters. The command shows what would be deleted and asks for confirmation (--yes
-    skips the question). If one of the ids does not exist, nothing is deleted. More than 10,000 sessions require a plan
+    skips the question). --title, --model and the minimum numbers read at most 10,000 sessions. If one of the ids does not exist, nothing is deleted. More than 10,000 sessions require a plan
     file.
 
     --plan writes a line for each session, with its counts. --apply deletes exactly these sessions. A session that has
@@ -88,7 +101,8 @@ def delete(
     invocation = Invocation(context, layout=layout)
     filters = {
         "--tenant": tenant, "--user": user, "--workflow": workflow, "--status": status, "--paused": paused or None,
-        "--tag": tag, "--since": since, "--until": until,
+        "--tag": tag, "--since": since, "--until": until, "--title": title, "--model": model,
+        "--min-messages": min_messages, "--min-tokens": min_tokens, "--min-cost": min_cost,
     }  # fmt: skip
     given = {name: str(value) for name, value in filters.items() if value is not None}
     ids = session_ids or []
@@ -107,6 +121,9 @@ def delete(
     elif given or layout is not None:
         zone = invocation.zone
         query = session_query(layout, tenant, user, workflow, status, since, until, zone, paused=paused, tag=tag)
+        query = with_unindexed(
+            query, title=title, model=model, min_messages=min_messages, min_tokens=min_tokens, min_cost=min_cost
+        )
         shown = {**({"--layout": layout} if layout else {}), **given}
         many.delete_matching(invocation, query, shown, Way(layout, plan, keep_usage, yes))
     else:

@@ -61,7 +61,10 @@ def rename(
     if rename_thread(stores, ref, title):
         labels = Labels(title)
     else:
-        labels = changing.set_title(label_store(stores), reader, session, title)
+        store = label_store(stores)
+        if title:
+            create_label_index(stores, store)
+        labels = changing.set_title(store, reader, session, title)
     invocation.emit(Listing(LABEL_COLUMNS, [label_row(ref, labels)]))
 
 
@@ -113,11 +116,10 @@ def _change(
     invocation.will_search_to_write()
     names = few_names(names_from_stdin() if stdin else [SessionName(words[0])], "Change them in several calls.")
     stores = invocation.stores
-    readers = stores.session_readers(layout)
+    labels, readers = label_store(stores), stores.session_readers(layout)
     found = list(find_named(readers, names)) if stdin else [find_session(readers, words[0])]
-    invocation.layout = layout or "messages"  # tags are in MongoDB, whatever the layout is
+    invocation.layout = "messages"  # tags are in MongoDB, whatever the layout is
     invocation.will_write()
-    labels = label_store(stores)
     if adds:
         create_label_index(stores, labels)
     rows: list[dict[str, Any]] = []

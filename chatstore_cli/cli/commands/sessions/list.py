@@ -73,7 +73,7 @@ def list_(
     all_: AllOption = False,
     cursor: CursorOption = None,
 ) -> None:
-    """List sessions of all layouts, the most recently updated first.
+    """List sessions of all layouts, the newest update first.
 
     Each page ends with the cursor for the next page. New sessions do not shift the pages. Below a table, a notice on
     stderr reports how many sessions there are, if they are counted quickly. --all lists all sessions.

@@ -25,7 +25,7 @@ LimitOption = Annotated[
     int,
     typer.Option("--limit", metavar="N", min=1, max=10_000, help="Show at most N."),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Show all that were counted: at most 10,000 of each layout.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Show all, at most 100,000.")]
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE]
 
 
@@ -94,7 +94,7 @@ def _list(
     readers = invocation.stores.session_readers(layout)
     names = named_sessions(readers, by, tenant_id=tenant)
     if not names.items and tenant is not None:
-        require_known(readers, SessionQuery(tenant_id=tenant), invocation.stores.session_readers)
+        require_known(readers, SessionQuery(tenant_id=tenant), lambda: invocation.stores.readers_beside(layout))
     items = names.items if all_ else names.items[:limit]
     total = f"{len(items):,} of {quantity(len(names.items), by)}."
     listing = Listing(

@@ -14,6 +14,7 @@ _LAZY_COMMANDS = {
     "transcript": "sessions.transcript",
     "delete": "sessions.delete",
     **dict.fromkeys(("rename", "tag", "untag"), "sessions.labels"),
+    "prune-labels": "sessions.prune_labels",
     **dict.fromkeys(("complete", "fail", "pause", "unpause"), "sessions.status"),
 }
 

@@ -9,7 +9,7 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, reject_options_without, single_command
-from chatstore_cli.core.redaction import Redactor
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, show_session
 from chatstore_cli.domain.conversation import ToolDisplay
 from chatstore_cli.domain.errors import ExitCode, WrongUse
@@ -61,7 +61,7 @@ def show(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="With --to, overwrite the file if it exists.")] = False,
 ) -> None:
-    """Show a session with its first and last messages, or all of it.
+    """Show a session with some or all of its messages.
 
     Without --full, a table has one line per message, and `-o json` prints messages in full. If the messages expire, the
     result shows when. For a workflow session, `last_artifact` is the artifact that it showed last, and `artifact` the one
@@ -91,7 +91,7 @@ def show(
         artifacts=lambda: artifact_reader(invocation.stores),
         labels=shown_labels(invocation.stores, layout),
     )
-    redactor = Redactor() if redact else None
+    redactor = redactor_if(redact)
     if redactor is not None:
         view = view.changed(redactor.session, redactor.message)
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.filters import RedactOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.domain.errors import ExitCode, PositionAhead
 from chatstore_cli.domain.mixed_transcript import MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.render.listing import Listing
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.redaction import Redactor
 
 app = single_command()
 
@@ -44,6 +49,7 @@ def transcript(
             help="Print only turns of this session with a higher sequence number; repeatable.",
         ),
     ] = None,
+    redact: RedactOption = False,
 ) -> None:
     """Print the turns of several sessions as one transcript.
 
@@ -68,18 +74,29 @@ def transcript(
         error.hint = "Leave out --after for this session: it was deleted, or restored from a backup."
         raise
     end: list[ReplayBoundary] = []
+    redactor = redactor_if(redact)
+
+    def beside() -> dict[str, Any]:
+        return {} if redactor is None else {"redacted": redactor.counts}
 
     def rows() -> Iterator[dict[str, Any]]:
         for record in records:
             if isinstance(record, MixedTurn):
-                yield mixed_turn_row(record)
+                yield mixed_turn_row(record if redactor is None else _redacted(record, redactor))
             else:
                 end.append(record)
 
     empty = "The sessions have no messages." if not after else "The sessions have no later messages."
-    invocation.emit(Listing(MIXED_TURN_COLUMNS, rows(), empty=empty, streamed=True))
+    invocation.emit(Listing(MIXED_TURN_COLUMNS, rows(), empty=empty, streamed=True, beside_after=beside))
+    if redactor is not None:
+        invocation.say(redactor.notice())
     for boundary in end:
         invocation.say(_continuation(sources, boundary))
+
+
+def _redacted(turn: MixedTurn, redactor: Redactor) -> MixedTurn:
+    source = turn.source._replace(session_id=redactor.text(turn.source.session_id))
+    return turn._replace(source=source, message=redactor.message(turn.message))
 
 
 def _continuation(names: Mapping[str, TranscriptSource], boundary: ReplayBoundary) -> str:

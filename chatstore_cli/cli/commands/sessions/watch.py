@@ -20,12 +20,14 @@ from chatstore_cli.cli.filters import (
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import reader_is_gone, stop_signals
+from chatstore_cli.core.labels.labelled import labelled_change
 from chatstore_cli.core.watch.feed import Watch, iterate_until
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
 from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
+from chatstore_cli.wiring.labels import shown_labels
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.watching import connect_watch, watched_messages, watched_sessions
 
@@ -77,7 +79,7 @@ def watch(
     ] = None,
     count: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N rows.")] = None,
 ) -> None:
-    """Show sessions as they change, or new messages of one session.
+    """Show sessions as they change, or the new messages of one.
 
     Without SESSION_ID each change is a row: the session's facts, `change` (new, changed, deleted) and `changed_at`. With
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
@@ -105,7 +107,9 @@ def _source(
 ) -> tuple[tuple[Column, ...], Callable[[Any], dict[str, Any]], Callable[[], Iterator[Any]]]:
     """The columns, the function that makes a row of an item, and the one that opens the items."""
     if session_id is None:
-        return CHANGE_COLUMNS, change_row, lambda: watched_sessions(stores, watch, query, poll)
+        labels = shown_labels(stores, query.layout)
+        opened = lambda: watched_sessions(stores, watch, query, poll)  # noqa: E731 - as in the other case
+        return CHANGE_COLUMNS, lambda change: change_row(labelled_change(change, labels)), opened
     readers = stores.session_readers(query.layout, used_for_long=True)
     return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll)
 

@@ -23,7 +23,7 @@ from chatstore_cli.domain.queries import SessionQuery
 
 app = single_command()
 
-_SORT_FIELDS = ("updated", "created", "messages", "title", "tenant", "user")
+SORT_FIELDS = ("updated", "created", "messages", "title", "tenant", "user")
 
 UserFilter = Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only threads of this user.")]
 TenantFilter = Annotated[
@@ -103,7 +103,7 @@ def list_(
         all_=all_,
         sort=sort,
         names=columns,
-        sort_fields=_SORT_FIELDS,
+        sort_fields=SORT_FIELDS,
     )
     of_these = " with these options" if query != SessionQuery(layout="threads") else ""
     listed.emit(invocation, query, None, empty=f"No threads{of_these} in {invocation.target}.")

@@ -10,6 +10,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import OwnerTenantOption, OwnerUserOption, ThreadArgument, owner_of
 from chatstore_cli.domain.errors import ExitCode, Interrupted
+from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.render.listing import Listing
@@ -67,17 +68,22 @@ def delete(
 def _remove(context: typer.Context, thread_ids: list[str], owner: Owner, *, yes: bool, messages_only: bool) -> None:
     from chatstore_cli.core.threads.removal import plan_removal
     from chatstore_cli.render.rows.threads import REMOVAL_COLUMNS, thread_removal_row
+    from chatstore_cli.wiring.labels import shown_labels
     from chatstore_cli.wiring.threads import conversations
 
     invocation = Invocation(context, layout="threads")
     invocation.will_write()
     repository = conversations(invocation.stores)
     readers = invocation.stores.session_readers("threads")
+    labels = shown_labels(invocation.stores, "threads")
     plan = plan_removal(repository, readers, thread_ids, owner, messages_only=messages_only)
     invocation.confirm(str(plan), yes=yes)
     rows: list[dict[str, Any]] = []
     try:
-        rows.extend(map(thread_removal_row, plan.carry_out(repository, owner)))
+        for removal in plan.carry_out(repository, owner):
+            rows.append(thread_removal_row(removal))
+            if labels is not None and not messages_only:
+                labels.remove(SessionRef("threads", removal.thread.id))
     except KeyboardInterrupt:
         raise Interrupted(what=f"Deleted: {quantity(len(rows), 'thread')}. The others may still exist.") from None
     invocation.emit(

@@ -94,5 +94,8 @@ PerOption = Annotated[
 ]
 BarsOption = Annotated[
     bool,
-    typer.Option("--bars", help="Add a bar of the cost to each row of a table, or of the tokens with --sort tokens."),
+    typer.Option(
+        "--bars",
+        help="Add a bar to each row of a table: of the cost, or of the tokens with --sort tokens. + marks an unknown part.",
+    ),
 ]

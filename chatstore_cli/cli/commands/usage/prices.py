@@ -19,7 +19,7 @@ from chatstore_cli.wiring.usage import usage_sums
 if TYPE_CHECKING:
     from chatstore_cli.domain.prices import PriceTable
 
-app = group("prices", "Prices of models, from which `usage --cost calculate` calculates costs.")
+app = group("prices", "Show and check the prices of `usage --cost calculate`.")
 
 
 @command(
@@ -69,8 +69,9 @@ def _rows(model: str, table: PriceTable) -> list[dict[str, Any]]:
     meanings={ExitCode.FINDINGS: "findings: a model in the usage ledger has no price"},
 )
 def check(context: typer.Context) -> None:
-    """Check the file of prices, and whether every model in the usage ledger has a price on the days of its usage.
+    """Check the file of prices and the models without a price.
 
+    Every model in the usage ledger needs a price on the days of its usage.
     An error in the file is reported with its line. The command exits with status 6 if a model has no price.
     """
     invocation = Invocation(context)
@@ -78,7 +79,8 @@ def check(context: typer.Context) -> None:
     priced = price_all(usage_sums(invocation.stores), pricing)
     missing = [each for each in pricing.missing_prices() if each.model is not None]
     rows = [unpriced_row(each) for each in missing]
-    invocation.emit(Listing(CHECK_COLUMNS, rows, empty=f"Prices are known for {quantity(priced, 'model')}."))
+    known = f"Prices are known for {quantity(priced, 'model')}." if priced else "The usage ledger has no models."
+    invocation.emit(Listing(CHECK_COLUMNS, rows, empty=known))
     for each in pricing.missing_prices():
         if each.model is None:
             invocation.say(f"{each.tokens:,} tokens of the ledger have no model, so no price.")

@@ -48,7 +48,8 @@ def print_report(invocation: Invocation, report: UsageReport, output: ReportOutp
     rows = [usage_report_row(row, digits) for row in report.rows]
     columns = usage_columns(totals, str(output.period.zone), with_source=report.ledger_used)
     if output.with_bars:
-        by_cost = output.order is UsageOrder.COST or (output.order is None and totals.usage.cost is not None)
+        has_cost = totals.usage.cost is not None
+        by_cost = output.order is UsageOrder.COST or (has_cost and output.order in (None, UsageOrder.NAME))
         rows = [{**row, "bar": bar} for row, bar in zip(rows, bars(report.rows, by_cost=by_cost), strict=True)]
         columns = [*columns, bar_column(by_cost=by_cost)]
     check = None if output.budget is None else check_budget([*report.rows, *report.left_out], output.budget)
@@ -88,7 +89,9 @@ def _beside(
     if output.digits is not None:
         beside["rounded"] = {"digits": output.digits, "half": "even"}
     if pricing is not None:
-        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), pricing.missing_prices())
+        missing, notes = pricing.missing_prices(), pricing.model_notes
+        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
     if check is not None:
-        beside["budget"] = budget_row(check, output.digits)
+        per = next(iter(report.totals.group))
+        beside["budget"] = budget_row(check, per.removesuffix("_id"), output.digits)
     return beside

@@ -121,6 +121,24 @@ def test_what_is_shown_and_stored_again_changes_no_byte(chatstore: Chatstore, ag
     assert stored["shared"] == ["x"]
 
 
+def test_a_list_has_all_pages_and_chosen_columns(chatstore: Chatstore, agents: Documents) -> None:
+    every = ask(chatstore, "list", "--all")
+    assert [each["agent_id"] for each in every["items"]] == [
+        each["agent_id"] for each in ask(chatstore, "list")["items"]
+    ]
+    assert list(every) == list(ask(chatstore, "list"))
+    names = chatstore("agents", "list", "--tenant", "acme", "--all", "--columns", "agent_id", "-o", "csv")
+    assert (names.out.split(), names.err) == (["agent_id", DESK, PLAIN], "")
+    page = chatstore("agents", "list", "--tenant", "acme", "--limit", "1", "-o", "jsonl", "-q")
+    assert "The output is truncated: there are more rows. Use --cursor " in page.err
+    for arguments, text in (
+        (("--all", "--limit", "1"), "--all cannot be combined with --limit."),
+        (("--columns", "agent"), "Did you mean 'agent_id'?"),
+    ):
+        outcome = chatstore("agents", "list", *arguments)
+        assert (outcome.code, outcome.out, text in outcome.err) == (2, "", True), outcome.err
+
+
 def test_a_tenant_sees_its_own_agents_only(chatstore: Chatstore, agents: Documents) -> None:
     first = ask(chatstore, "list", "--tenant", "acme", "--limit", "1")
     second = ask(chatstore, "list", "--tenant", "acme", "--limit", "1", "--cursor", first["next_cursor"])

@@ -54,7 +54,14 @@ def test_resume_prints_calls_of_functions_as_tool_calls(chatstore: Any, calls: A
 
 def test_usage_adds_up_the_metrics(chatstore: Any, calls: Any) -> None:
     [row] = items(chatstore("usage", "--layout", "calls", "--tenant", "acme", "--by", "tenant", "-o", "json"))
-    assert row["usage"] == {"prompt_tokens": 180, "completion_tokens": 20, "total_tokens": 201, "cost": "0.002"}
+    assert row["usage"] == {
+        "prompt_tokens": 180,
+        "completion_tokens": 20,
+        "total_tokens": 201,
+        "cached_tokens": None,
+        "reasoning_tokens": None,
+        "cost": "0.002",
+    }
     explained = chatstore("usage", "explain", CALL)
     assert (explained.code, "is a call, which has no usage ledger" in explained.out + explained.err) == (0, True)
 

@@ -208,3 +208,85 @@ def test_a_wrong_line_of_stdin_is_named(chatstore: Chatstore, database: Database
         assert outcome.code == 2, outcome.err
     assert chatstore("sessions", "tag", "--stdin", "x", stdin="\n").code == 2
     assert chatstore("sessions", "tag", "w-1").code == 2
+
+
+def test_labels_of_sessions_deleted_elsewhere_are_pruned(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_workflow(database, "w-1", "w-2")
+    rows(chatstore, "sessions", "tag", "--stdin", "x", stdin="w-1\nw-2\n")
+    database["chatstore_labels"].insert_one({"_id": {"layout": "other", "session_id": "o"}, "tags": ["x"]})
+    assert rows(chatstore, "sessions", "prune-labels") == []
+    database["chat_sessions"].delete_one({"chat_id": "w-1"})
+    outcome = chatstore("sessions", "prune-labels")
+    assert (outcome.code, "1 document of chatstore_labels" in outcome.err) == (2, True), outcome.err
+    assert rows(chatstore, "sessions", "prune-labels", "--yes") == [{"session_id": "w-1", "layout": "workflow"}]
+    left = {row["_id"]["session_id"] for row in database["chatstore_labels"].find()}
+    assert left == {"w-2", "o"}
+
+
+def test_labels_are_deleted_with_their_session(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    store_workflow(database, "w-1")
+    thread = json.loads(chatstore("threads", "create", "n", "--user", "u", "--tenant", "t", "-o", "json").out)
+    for session_id in ("w-1", thread["thread_id"]):
+        rows(chatstore, "sessions", "tag", session_id, "x")
+    refused = chatstore("sessions", "delete", "w-1")
+    assert "1 document of chatstore_labels" in refused.err
+    deleted = rows(chatstore, "sessions", "delete", "w-1", "--yes")
+    assert {"collection": "chatstore_labels", "deleted": 1} in deleted
+    assert chatstore("threads", "delete", thread["thread_id"], "--yes").code == 0
+    assert database["chatstore_labels"].count_documents({}) == 0
+
+
+def test_a_general_chat_has_the_title_in_every_list(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    arguments = ("--tenant", "acme", "--user", "ana")
+    chat = json.loads(chatstore("general", "start", *arguments, "-o", "json").out)["session_id"]
+    rows(chatstore, "sessions", "rename", chat, "Invoices")
+    assert rows(chatstore, "general", "list", *arguments)[0]["label"] == "Invoices"
+    assert json.loads(chatstore("general", "show", chat, "-o", "json").out)["label"] == "Invoices"
+    assert rows(chatstore, "sessions", "list", "--title", "invo")[0]["session_id"] == chat
+
+
+def test_the_index_on_tags_is_made_with_the_first_tag(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    store_workflow(database, "w-1")
+    assert "chatstore_labels" not in chatstore("indexes", "check").out
+    rows(chatstore, "sessions", "tag", "w-1", "x")
+    assert "label_tags_idx" in database["chatstore_labels"].index_information()
+    explained = database["chatstore_labels"].find({"tags": "x"}).explain()
+    assert "label_tags_idx" in json.dumps(explained["queryPlanner"]["winningPlan"])
+    database["chatstore_labels"].drop_indexes()
+    checked = chatstore("indexes", "check")
+    assert (checked.code, "label_tags_idx" in checked.out) == (6, True)
+
+
+def test_a_search_finds_only_messages_of_sessions_with_the_tag(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_workflow(database, "w-1", "w-2", "w-3")
+
+    def found() -> list[str]:
+        return [row["session_id"] for row in rows(chatstore, "search", "hello", "--tag", "x")]
+
+    assert found() == []
+    rows(chatstore, "sessions", "tag", "w-1", "x")
+    assert found() == ["w-1"]
+    rows(chatstore, "sessions", "tag", "w-3", "x")
+    assert sorted(found()) == ["w-1", "w-3"]
+
+
+def test_more_sessions_than_a_list_can_sort_are_rejected(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    database["chatstore_labels"].insert_many(
+        {"_id": {"layout": "workflow", "session_id": str(number)}, "tags": ["x"]} for number in range(1001)
+    )
+    for command in (("sessions", "list"), ("search", "hello")):
+        outcome = chatstore(*command, "--tag", "x")
+        assert (outcome.code, "More than 1,000 sessions" in outcome.err) == (2, True), outcome.err
+
+
+def test_the_first_title_creates_the_index_too(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    """Otherwise `indexes check` would report a missing index of a collection that chatstore itself has created."""
+    store_chats(database)
+    assert chatstore("sessions", "rename", "triage-0", "A title").code == 0
+    assert "label_tags_idx" in database["chatstore_labels"].index_information()

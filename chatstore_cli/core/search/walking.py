@@ -51,5 +51,6 @@ def session_steps(
 
 
 def _step(session: Session, messages: Sequence[Message]) -> SearchStep:
-    candidates = [Candidate(message, session.tenant_id, session.user_id) for message in messages]
+    of_session = (session.tenant_id, session.user_id, session.updated_at)
+    candidates = [Candidate(message, *of_session) for message in messages]
     return SearchStep(session.updated_at, candidates)

@@ -1,0 +1,56 @@
+"""`chatstore sessions prune-labels`: delete the labels of sessions that no longer exist."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.labels.orphans import OrphanedLabels
+from chatstore_cli.core.sessions.named import MOST_NAMED
+from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.render.listing import Listing
+from chatstore_cli.render.rows.labels import PRUNED_COLUMNS, pruned_row
+from chatstore_cli.wiring.labels import label_store
+
+app = single_command()
+
+
+@command(
+    app,
+    "prune-labels",
+    examples=["chatstore sessions prune-labels", "chatstore sessions prune-labels --yes"],
+    exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
+)
+def prune_labels(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+) -> None:
+    """Delete titles and tags of sessions that no longer exist.
+
+    chatstore deletes labels with their session. If an application deletes a session, or its messages expire, its labels
+    remain. The command looks up each session that has labels, reports how many no longer exist, and asks for confirmation
+    (--yes skips the question). It deletes the labels of at most 10,000 sessions at once.
+    """
+    invocation = Invocation(context, layout=None)
+    invocation.will_search_to_write()
+    stores = invocation.stores
+    labels = label_store(stores)
+    orphans = OrphanedLabels(stores.session_readers(), labels)
+    found = list(islice(orphans.find(), MOST_NAMED))
+    if found:
+        invocation.will_write()
+        invocation.confirm(
+            f"{quantity(len(found), 'document')} of {labels.collection} would be deleted: the sessions do not exist.",
+            yes=yes,
+        )
+    rows = [pruned_row(ref) for ref in found if orphans.remove(ref)]
+    invocation.emit(Listing(PRUNED_COLUMNS, rows, empty="Every session that has labels exists."))
+    if orphans.not_examined:
+        invocation.say(f"{quantity(orphans.not_examined, 'session')} could not be looked up. Their labels are kept.")
+    if len(found) == MOST_NAMED:
+        invocation.say("There may be more. Run the command again.")
