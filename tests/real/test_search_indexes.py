@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -109,3 +111,44 @@ def test_without_the_collection_nothing_is_created(chatstore, database):
     outcome = chatstore("indexes", "apply", "--search", "--layout", "messages", "--yes")
     assert outcome.code == 0
     assert TEXT_INDEX not in database["chat_messages"].index_information()
+
+
+@pytest.mark.parametrize("kind", ["view", "capped", "time series"])
+def test_a_collection_of_another_kind_is_searched_and_gets_no_index(chatstore, database, kind):
+    stored = [{**ROW, "_id": n, "text": f"parcel {n}"} for n in range(3)]
+    if kind == "view":
+        database["elsewhere"].insert_many(stored)
+        database.create_collection("chat_messages", viewOn="elsewhere", pipeline=[])
+    elif kind == "capped":
+        database.create_collection("chat_messages", capped=True, size=4096)
+        database["chat_messages"].insert_many(stored)
+    else:
+        database.create_collection("chat_messages", timeseries={"timeField": "created_at"})
+        at = datetime(2026, 3, 2, tzinfo=UTC)
+        database["chat_messages"].insert_many([{**row, "created_at": at} for row in stored])
+    rows, outcome = apply(chatstore, "--yes")
+    assert (outcome.code, rows) == (1, {})
+    assert "Nothing was written" in outcome.err
+    assert sorted(found(chatstore, "parcel")) == ["parcel 0", "parcel 1", "parcel 2"]
+
+
+def test_messages_that_are_written_during_the_build_are_found(chatstore, messages):
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            messages.insert_one({**ROW, "_id": f"new {number}", "text": f"late parcel{number}"})
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        rows, _ = apply(chatstore, "--yes")
+    finally:
+        stop.set()
+        writer.join()
+    assert rows[TEXT_INDEX]["outcome"] == "done"
+    last = messages.count_documents({"_id": {"$type": "string"}}) - 1
+    for number in {0, last // 2, last}:
+        assert found(chatstore, f"parcel{number}") == [f"late parcel{number}"]

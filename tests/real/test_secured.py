@@ -70,7 +70,7 @@ def everything_written_by(run) -> str:
     return "\n".join(path.read_bytes().decode("latin-1") for path in root.rglob("*") if path.is_file())
 
 
-WRITING = [["indexes", "apply", "--yes"], ["ttl", "set", "--days", "30", "--yes"], ["flush-cache", "."]]
+WRITING = [["indexes", "apply", "--search", "--yes"], ["ttl", "set", "--days", "30", "--yes"], ["flush-cache", "."]]
 READING = [
     ["sessions", "list"],
     ["usage"],

@@ -23,6 +23,7 @@ from chatstore_cli.mongo.messages.search_windows import SearchWindows, TimedRows
 from chatstore_cli.mongo.messages.session_times import SessionTimes
 from chatstore_cli.mongo.messages.stored_times import EARLIEST, LATEST, NO_TIME, listed_instant
 from chatstore_cli.mongo.search.steps import BATCH, batches, in_steps, merged
+from chatstore_cli.mongo.search.text_condition import conditions
 from chatstore_cli.mongo.search.text_index import NOT_A_TEXT_TYPES, Others, TextIndex
 
 
@@ -34,6 +35,11 @@ class _Reader(SessionReader, Protocol):
 
 
 _NO_TEXT: Document = {"text": {"$type": list(NOT_A_TEXT_TYPES)}}
+_NOT_SEARCHED = (
+    "_id", "session_id", "role", "name", "metadata", "vector_ids", "created_at", "expires_at", "sequence", "message_id",
+    "event_type", "source", "tool_call_id", "reasoning_content",
+)  # fmt: skip
+"""The fields of a stored message that are not part of its text."""
 _PLACE: Document = {"created_at": 1, "session_id": 1}
 
 
@@ -84,7 +90,7 @@ class FlatMessageSearcher:
         rows = self._index.rare(text.words, _PLACE)
         if others is not None and rows is not None:
             not_others = {"$nor": [others.condition]}
-            return [self._listed(_in_time(rows, query), not_others), *self._others(others, query)]
+            return [self._listed(_in_time(rows, query), not_others), *self._others(others, query, text)]
         if text.words:
             self.remarks += self._index.remarks()
         if not self._times.has_recent_index:
@@ -119,9 +125,10 @@ class FlatMessageSearcher:
             yield from (step for step in self._without_time(odd) if step.candidates)
             yield SearchStep(reached, [each for each in _candidates(rows) if each.message.created_at is not None])
 
-    def _others(self, others: Others, query: SearchQuery) -> list[Iterator[SearchStep]]:
+    def _others(self, others: Others, query: SearchQuery, text: TextFilter) -> list[Iterator[SearchStep]]:
         """The messages that a text index cannot have in whole."""
-        condition: Document = {"$and": [others.condition, _of_role(query)]}
+        hits = conditions(text, _NOT_SEARCHED, _with_text)
+        condition: Document = {"$and": [others.condition, _of_role(query), *hits]}
 
         def read(wanted: Document) -> Any:
             rows = self._messages.find({"$and": [wanted, condition]}).hint(others.name)
@@ -172,6 +179,12 @@ class FlatMessageSearcher:
         is_new = key not in self._with_lists
         self._with_lists.add(key)
         return is_new
+
+
+def _with_text(message: Document) -> Document:
+    """The schema of a message for one that has its content in `text`."""
+    fields = message["properties"]
+    return {**message, "properties": {**fields, "text": fields["content"]}}
 
 
 def _may_match(text: TextFilter) -> Document:

@@ -31,8 +31,8 @@ from chatstore_cli.mongo.search.read_ahead import read_ahead
 from chatstore_cli.mongo.search.steps import BATCH, batches
 
 _FIRST_WINDOW = timedelta(hours=1)
-_SHORT, _LONG = 0.1, 0.5
-"""Seconds. After a window that took less, the next one is four times as long; after one that took more, half as long."""
+_SHORT, _LONG = 0.05, 0.2
+"""Seconds. After a window that took less, the next one is twice as long; after one that took more, half as long."""
 _YEAR = timedelta(days=366)
 
 
@@ -116,7 +116,7 @@ class SearchWindows:
             )
             yield partial(read, {**within, "$gte": first}, lower)
             within = {"$lt": first}
-            length = length * 4 if seconds[0] < _SHORT else length / 2 if seconds[0] > _LONG else length
+            length = length * 2 if seconds[0] < _SHORT else length / 2 if seconds[0] > _LONG else length
 
     def _edge(self, kind: Range, direction: int) -> datetime | None:
         """The newest or oldest time of a kind, in the order of the index; None if it cannot be read."""

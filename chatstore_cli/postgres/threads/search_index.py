@@ -125,4 +125,4 @@ class SearchIndex:
 
 
 _BYTES_PER_CHARACTER = 0.48
-"""Of the index, for each character of the texts, as measured with 1,000,000 messages of 150 characters."""
+"""Of the index, for each character of the texts, as measured with 300,000 messages of 140 characters on PostgreSQL 18."""
