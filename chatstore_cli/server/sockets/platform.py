@@ -186,7 +186,7 @@ class _PlatformSocket:
                 await self._work.do(str(frame["type"]), read)
         except ChatstoreError as error:
             self._fail(error, wire.ERROR_CODES[str(frame["type"])])
-        except Exception:
+        except Exception:  # noqa: BLE001 - one frame that fails unexpectedly must not end the socket
             _LOG.exception("A socket's frame failed unexpectedly.")
             self._frames.send(wire.error_frame(unexpected().message, wire.ERROR_CODES[str(frame["type"])]))
 
