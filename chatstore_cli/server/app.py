@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +18,7 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules
 from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of, unexpected
 from chatstore_cli.server.gate import Gate
+from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
 from chatstore_cli.server.routes import agents, agents_v1, calls, chat, events, platform, platform_input, shared, store
@@ -102,7 +102,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, refusal: Refusal) -> Response:
-    answer = answer_to(request.url.path, refusal)
+    answer = answer_to(request.scope["path"], refusal)
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
 
@@ -117,14 +117,9 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    """An invalid request: 422 in the chat family and in our own, 400 in the family of saved agents."""
     assert isinstance(error, RequestValidationError)
-    issues: list[dict[str, Any]] = [
-        {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]} for each in error.errors()
-    ]
-    text = "; ".join(f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in issues)
-    status = HTTPStatus.BAD_REQUEST if form_of(request.url.path) is Form.ERROR_TEXT else 422
-    return _answer(request, Refusal(status, text, kind="invalid", issues=issues))
+    answer = answer_to_invalid(request.scope["path"], error.errors())
+    return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -132,8 +127,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, Refusal):  # raised while the framework read the body
         return _answer(request, error.__cause__)
-    refusal = Refusal(error.status_code, str(error.detail), headers=error.headers)
-    answer = answer_to(request.url.path, refusal)
-    if error.status_code == HTTPStatus.NOT_FOUND and form_of(request.url.path) is Form.ERROR_TEXT:
-        answer.body["path"] = request.url.path
+    is_unknown = error.status_code == HTTPStatus.NOT_FOUND and form_of(request.scope["path"]) is Form.ERROR_TEXT
+    message = "Not found" if is_unknown else str(error.detail)
+    answer = answer_to(request.scope["path"], Refusal(error.status_code, message, headers=error.headers))
+    if is_unknown:
+        answer.body["path"] = request.scope["path"]
     return JSONResponse(answer.body, answer.status, dict(answer.headers))

@@ -85,7 +85,7 @@ def test_every_error_of_a_family_has_its_form(failing, place, caplog):
     assert "number" in str(body.text(invalid.json()))
     unknown = get(f"{base}/fail/unknown")
     assert unknown.status_code == 404
-    assert body.text(unknown.json()) == "Not Found"
+    assert body.text(unknown.json()) == ("Not found" if body.form is Form.ERROR_TEXT else "Not Found")
     assert (unknown.json().get("path") == f"{base}/fail/unknown") is (body.form is Form.ERROR_TEXT)
     method = failing.client.request("DELETE", f"{base}/fail")
     assert method.status_code == 405
