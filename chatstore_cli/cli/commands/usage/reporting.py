@@ -23,10 +23,8 @@ from chatstore_cli.render.rows.usage import (
     usage_columns,
     usage_footer,
     usage_report_row,
-    usage_sources_row,
-    usage_totals_row,
 )
-from chatstore_cli.render.rows.usage_costs import budget_notes, budget_row, prices_row
+from chatstore_cli.render.rows.usage_costs import beside_usage, budget_notes, budget_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +78,7 @@ def _beside(
     report: UsageReport, output: ReportOutput, pricing: Pricing | None, check: BudgetCheck | None
 ) -> dict[str, Any]:
     """What JSON and YAML have beside the rows."""
-    beside: dict[str, Any] = {
-        "period": output.period.to_dict(),
-        "currency": output.currency,
-        "totals": usage_totals_row(report.totals, output.digits),
-        "sources": usage_sources_row(report.totals),
-    }
-    if output.digits is not None:
-        beside["rounded"] = {"digits": output.digits, "half": "even"}
-    if pricing is not None:
-        missing, notes = pricing.missing_prices(), pricing.model_notes
-        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
+    beside = beside_usage(report, output.period, output.currency, output.digits, pricing)
     if check is not None:
         per = next(iter(report.totals.group))
         beside["budget"] = budget_row(check, per.removesuffix("_id"), output.digits)
