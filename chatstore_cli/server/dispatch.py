@@ -28,7 +28,7 @@ class DispatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """What the caller needs to enter the room. Without a hook there is nothing."""
+    """What the caller needs to enter the room. Without a hook the fields are empty."""
 
     user_token: str | None = None
     url: str | None = None
@@ -39,7 +39,7 @@ class Dispatch:
     """Calls the function that `chatstore.server.dispatch` names, as `module:function`.
 
     The function gets a DispatchRequest and returns a dictionary with `userToken`, `livekitUrl` and, if it is not true,
-    `agentDispatched`. It may be a coroutine function. Whatever it raises means that no agent was sent.
+    `agentDispatched`. It may be a coroutine function. If it raises an error, no agent was sent.
     """
 
     def __init__(self, function: Callable[[DispatchRequest], Any] | None) -> None:
@@ -63,7 +63,7 @@ class Dispatch:
         return cls(found)
 
     async def send(self, request: DispatchRequest) -> Dispatched:
-        """Ask the hook. Raises whatever it raises, and TypeError for an answer of another type."""
+        """Call the hook. Raises the errors of the hook, and TypeError for an answer that is not a dictionary."""
         if self._function is None:
             return Dispatched()
         answer = (

@@ -158,5 +158,5 @@ async def _end_again(services: Services, call: CallSession) -> None:
 
 
 def _public(resolved: ResolvedConfig) -> dict[str, Any]:
-    """What the caller gets of the configuration: never more than the engine and the tools."""
+    """The part of the configuration that the caller gets: never more than the engine and the tools."""
     return {"engine": resolved.config.get("engine"), "tools": resolved.config.get("tools", [])}
