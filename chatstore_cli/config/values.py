@@ -173,6 +173,7 @@ RULES: dict[str, Rule] = {
         lambda name: name is None or _is_function(name), "a function: module:function, or null"
     ),
     "chatstore.server.responder_seconds": _SECONDS,
+    "chatstore.server.dispatch_seconds": _SECONDS,
     "chatstore.server.read_seconds": _SECONDS,
     "chatstore.server.read_threads": Rule(lambda count: 1 <= count <= 1_000, "from 1 to 1000"),
     "chatstore.server.body_bytes": Rule(lambda size: 1_000 <= size <= 1_000_000_000, "from 1000 to 1000000000"),

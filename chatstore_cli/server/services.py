@@ -54,7 +54,7 @@ class Services:
         """Raises BadConfig if a function that the settings name cannot be imported."""
         self.settings = settings
         self.responder = responder
-        self.dispatch = Dispatch.named(settings.chatstore.server.dispatch)
+        self.dispatch = Dispatch.named(settings.chatstore.server.dispatch, settings.chatstore.server.dispatch_seconds)
         self.keys: ApiKeys = api_keys(settings)
         cache = settings.mongo.cache
         self.cache = LocalChatCache(
