@@ -54,6 +54,11 @@ class PhoneNumbers:
             raise AgentNotFound(agent_id=agent_id)
         return self._bindings.bind(number, agent_id, agent.tenant_id)
 
+    def is_bound(self, number: str, *, tenant_id: str | None = None) -> bool:
+        """Whether the tenant has a live route of a number."""
+        found = self._bindings.of_number(checked_number(number), checked_owner(tenant_id, "tenant_id"))
+        return any(binding.enabled for binding in found)
+
     def unbind(self, number: str, *, tenant_id: str | None = None, binding_id: str | None = None) -> PhoneBinding:
         """Delete the route of a number, and return it. Raises NotFound, and Conflict if several routes may be meant.
 

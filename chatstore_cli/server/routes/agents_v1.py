@@ -25,6 +25,7 @@ router = APIRouter(prefix="/v1", tags=["Saved agents, later version"])
 
 _MOST_VERSIONS = 1_000
 _MOST_NUMBERS = 200
+_NEW_NUMBER = "The number is not connected for this tenant. Connect it first with a key for all tenants."
 
 
 class ConfigBody(BaseModel):
@@ -153,17 +154,25 @@ async def bindings(services: Served, access: Reader) -> dict[str, Any]:
 
 @router.post("/telephony/providers/{provider}/numbers/{number_id}/connect")
 async def connect(provider: str, number_id: str, body: ConnectBody, services: Served, access: Writer) -> dict[str, Any]:
-    """Let an agent answer a number. It must be an agent of the caller's tenant."""
+    """Let an agent answer a number. It must be an agent of the caller's tenant.
+
+    A number has one route over all tenants. So a key of a tenant changes the numbers that its tenant has, and a new one is
+    connected with a key for all tenants: it could be another tenant's, and not even that must be told.
+    """
     if body.agentId is None:
         raise Refusal(HTTPStatus.BAD_REQUEST, "agentId is required")
     agent_id = body.agentId
-    binding = await in_database(
-        services,
-        lambda: of_any_tenant(
-            access, lambda tenant: phone_numbers(services.stores).bind(body.e164, agent_id, tenant_id=tenant)
-        ),
-    )
-    return _binding(binding)
+
+    def bind(tenant: str | None) -> PhoneBinding:
+        numbers = phone_numbers(services.stores)
+        if tenant is not None and not numbers.is_bound(body.e164, tenant_id=tenant):
+            raise NotFound(kind_of_thing="number", name=body.e164, where="")
+        return numbers.bind(body.e164, agent_id, tenant_id=tenant)
+
+    try:
+        return _binding(await in_database(services, lambda: of_any_tenant(access, bind)))
+    except NotFound as error:
+        raise Refusal(HTTPStatus.FORBIDDEN, _NEW_NUMBER) from error
 
 
 @router.delete("/telephony/bindings/{binding_id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
 from http import HTTPStatus
@@ -28,6 +29,7 @@ router = APIRouter(tags=["Calls"])
 
 _LOG = logging.getLogger("chatstore.server")
 _LONGEST = 128
+_MARK = 12
 
 
 def _is_name(text: str) -> bool:
@@ -107,7 +109,7 @@ async def end(body: EndCall, services: Served, access: Writer) -> Response:
             services,
             lambda: of_any_tenant(
                 access,
-                lambda tenant: call_sessions(services.stores).end(session_id=session_id, room=room, tenant_id=tenant),
+                lambda tenant: _end_call(services, tenant, room, session_id),
             ),
         )
     except NotFound as error:
@@ -116,12 +118,31 @@ async def end(body: EndCall, services: Served, access: Writer) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
+def _end_call(services: Services, tenant: str | None, room: str | None, session_id: str | None) -> CallSession:
+    calls = call_sessions(services.stores)
+    if room is None or tenant is None:
+        return calls.end(session_id=session_id, room=room, tenant_id=tenant)
+    try:
+        return calls.end(room=room, tenant_id=tenant)
+    except NotFound:
+        return calls.end(room=_room_of(tenant, room), tenant_id=tenant)
+
+
+def _room_of(tenant: str | None, name: str) -> str:
+    """The room for a name that a caller chose.
+
+    A room has one call over all tenants. So the rooms of a tenant's key end with a mark of the tenant: two tenants never
+    meet in a room, and none learns from a conflict that another one uses a name.
+    """
+    return name if tenant is None else f"{name}-{hashlib.sha256(tenant.encode()).hexdigest()[:_MARK]}"
+
+
 async def start_call(
     body: StartCall, services: Services, access: Access
 ) -> tuple[CallSession, Dispatched, ResolvedConfig]:
     """Store the call, then ask the hook for a token and an agent. If the hook fails, the call is ended again."""
-    room, session_id = body.roomName or f"room-{uuid.uuid4()}", str(uuid.uuid4())
-    owner = owner_of(access)
+    owner, session_id = owner_of(access), str(uuid.uuid4())
+    room = _room_of(owner, body.roomName) if body.roomName else f"room-{uuid.uuid4()}"
 
     def open_call() -> tuple[CallSession, ResolvedConfig]:
         resolved = of_any_tenant(
