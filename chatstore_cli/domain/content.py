@@ -19,6 +19,9 @@ _TEXT_PARTS = (None, "text", "input_text", "output_text")
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
+_DEEPEST = 200
+"""Levels of a value. MongoDB stores fewer than 200. Python reads nearly 1,000, and can go through half as many."""
+
 
 def content_text(content: Any) -> str:
     """The content as text: empty for null, else one line for each part; other values as JSON.
@@ -58,18 +61,23 @@ def json_text(value: Any) -> str:
     return json.dumps(json_safe(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def json_safe(value: Any) -> Any:
-    """A copy for strict JSON: NaN and infinity become null, a lone surrogate U+FFFD, other types their text."""
+def json_safe(value: Any, level: int = 0) -> Any:
+    """A copy for strict JSON: NaN and infinity become null, a lone surrogate U+FFFD, other types their text.
+
+    What is nested deeper than MongoDB stores, as a line of a journal may be, becomes a note.
+    """
     if isinstance(value, str):
         return _SURROGATES.sub("\ufffd", value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, Mapping):
-        return {json_safe(str(key)): json_safe(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_safe(item) for item in value]
+    if isinstance(value, Mapping | list | tuple):
+        if level == _DEEPEST:
+            return "(nested too deep to be shown)"
+        if isinstance(value, Mapping):
+            return {json_safe(str(key)): json_safe(item, level + 1) for key, item in value.items()}
+        return [json_safe(item, level + 1) for item in value]
     return json_safe(as_text(value))
 
 

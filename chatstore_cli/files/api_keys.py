@@ -60,7 +60,7 @@ class ApiKeyFile:
             raise NotAllowed(what=f"Cannot write {self._path}.", hint=described_access(self._path.parent)) from error
 
     def _read(self, found: os.stat_result) -> tuple[ApiKey, ...]:
-        # A file that others can change gives them every right; one that they can read tells them who has keys.
+        # A file that others can change gives them every right; one that they can read shows them who has keys.
         if not stat.S_ISREG(found.st_mode):
             raise NotAllowed(what=f"{self._path} is not a regular file, so its keys are not used.", hint="Delete it.")
         if found.st_uid != os.geteuid():
