@@ -58,7 +58,7 @@ class ApiKeyFile:
             raise NotAllowed(what=f"Cannot write {self._path}.", hint=described_access(self._path.parent)) from error
 
     def _read(self, found: os.stat_result) -> tuple[ApiKey, ...]:
-        # A file that others can change gives them every right; one that they can read tells them who has keys.
+        # A file that others can change gives them every right; one that they can read shows them who has keys.
         if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             hint = f"Run: chmod 600 {self._path}"
             raise NotAllowed(

@@ -1,4 +1,4 @@
-"""Who calls: the address and the key of a request or socket, and which requests a browser may send."""
+"""The caller of a request or socket: its key and its rights, and which requests a browser may send."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ TRY_AGAIN_LATER = 1013
 class Gate:
     """Checks each request: Host, Origin, content type, key, rate and size. Then it logs it, without its texts.
 
-    The routes find what the caller may do in `scope["state"]["access"]`.
+    `scope["state"]["access"]` then has what the caller may do, for the routes.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Gate:
         counted = False
         try:
             access = self._admit(scope, Headers(scope=scope))
-            require_right(access, Right.WRITE)  # whoever sends a frame writes
+            require_right(access, Right.WRITE)  # a frame of a client changes what is stored
             self._sockets.add()
             counted = True
         except (Refusal, ChatstoreError) as error:
@@ -118,7 +118,7 @@ class Gate:
         try:
             access = access_of(self._keys, scope, headers)
         except Refusal:
-            self._rate.check(address)  # somebody who tries keys has a limit too
+            self._rate.check(address)  # attempts to guess a key are limited too
             raise
         scope.setdefault("state", {})["access"] = access
         self._rate.check(access.key_id or address)

@@ -73,7 +73,9 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         ws_ping_timeout=30.0,
         lifespan="on",
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its lines about sockets have their whole queries
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.WARNING
+    )  # its lines about sockets contain the whole query, with the key
     try:
         _Server(config, services, started).run(sockets=[listening])
     except KeyboardInterrupt:  # uvicorn raises the signal again after it has stopped
@@ -102,9 +104,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
     except PermissionError as error:
         listening.close()
-        raise NotAllowed(what=f"Port {port} needs more rights.", hint="Use a port of 1024 or above.") from error
+        raise NotAllowed(
+            what=f"Cannot listen on port {port}: permission denied.", hint="Use a port of 1024 or above."
+        ) from error
     except OSError as error:
         listening.close()
         what = f"Cannot listen on {host}, port {port}: {error.strerror or error}."
-        raise Conflict(what=what, hint="Choose another one with --port.") from error
+        raise Conflict(what=what, hint="Choose another port with --port.") from error
     return listening

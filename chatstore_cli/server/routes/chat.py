@@ -46,7 +46,7 @@ class ChatResponse(BaseModel):
 
 
 class HistoryItem(BaseModel):
-    """A message. `source` is `cache` if the journal or the memory has it, otherwise `mongo`."""
+    """A message. `source` is `cache` for a message of the journal, otherwise `mongo`."""
 
     session_id: str
     role: str

@@ -139,7 +139,7 @@ async def search(
 ) -> dict[str, Any]:
     """Messages that have all words of a text, the newest first, as `chatstore search -o json`.
 
-    Regular expressions are left to the command line: one of them could keep the server busy for ever.
+    Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
     """
     from chatstore_cli.wiring.search import message_searchers
 
@@ -232,7 +232,7 @@ async def status(services: Served, access: Reader) -> dict[str, Any]:
 
 
 def _tenants(access: Access, tenant: str | None) -> list[str | None]:
-    """The tenants to ask for. A tenant that the caller does not see is like one that does not exist: it has nothing."""
+    """The tenants to ask for. A tenant that the caller does not see has no sessions, like one that does not exist."""
     if tenant is None:
         return tenants_of(access)
     return [tenant] if access.sees(tenant) else []
