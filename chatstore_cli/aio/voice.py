@@ -46,6 +46,8 @@ class PhoneNumbers(ConnectedFace[calls.PhoneNumbers]):
     list_numbers = awaitable(_Numbers.list_numbers)
     bind = awaitable(_Numbers.bind)
     unbind = awaitable(_Numbers.unbind)
+    connect_number = awaitable(_Numbers.connect_number)
+    disconnect_number = awaitable(_Numbers.disconnect_number)
     routes_to = awaitable(_Numbers.routes_to)
     resolve_did = awaitable(_Numbers.resolve_did)
     fault_of = awaitable(_Numbers.fault_of)

@@ -198,6 +198,7 @@ class ServerSettings:
     responder_key: str | None = None
     responder_seconds: float = 120.0
     dispatch: str | None = None
+    dispatch_seconds: float = 15.0
     read_threads: int = 16
     read_seconds: float = 10.0
     body_bytes: int = 1_048_576

@@ -52,6 +52,15 @@ class PhoneBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderNumber:
+    """Where a phone number is at its telephony provider: the id of the number, and of the account that has it."""
+
+    provider: str
+    number_id: str
+    integration_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BindingPage:
     """Bindings, the newest first. `next_cursor` is None at the end."""
 
@@ -101,13 +110,19 @@ class BindingStore(Protocol):
     def page(self, tenant_id: str | None, before: str | None, limit: int) -> list[PhoneBinding]:
         """At most `limit` bindings, the newest first, that are older than the binding with the id `before`."""
 
+    def find(self, binding_id: str, tenant_id: str | None) -> PhoneBinding | None:
+        """The binding with the id."""
+
     def of_number(self, number: str, tenant_id: str | None) -> list[PhoneBinding]:
         """The bindings of a number: live ones first, the oldest first."""
 
-    def bind(self, number: str, agent_id: str, owner: str | None) -> PhoneBinding:
+    def bind(
+        self, number: str, agent_id: str | None, owner: str | None, at: ProviderNumber | None = None
+    ) -> PhoneBinding:
         """Route a number of a tenant to an agent: change the tenant's binding of that number, or store a new one.
 
-        `owner` None is a number without a tenant. Raises Conflict if the number has a live route of another owner.
+        `agent_id` None is no agent, and `owner` None is a number without a tenant. `at` None keeps what is stored of the
+        provider. Raises Conflict if the number has a live route of another owner.
         """
 
     def remove(self, binding: PhoneBinding) -> bool:

@@ -21,7 +21,18 @@ from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.routes import agents, agents_v1, calls, chat, events, platform, platform_input, shared, store
+from chatstore_cli.server.routes import (
+    agents,
+    agents_v1,
+    calls,
+    chat,
+    events,
+    numbers,
+    platform,
+    platform_input,
+    shared,
+    store,
+)
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
 from chatstore_cli.server.sockets import platform as platform_socket
@@ -35,6 +46,7 @@ ROUTERS = (
     platform_input.router,
     agents.router,
     agents_v1.router,
+    numbers.router,
     calls.router,
     store.router,
     events.router,

@@ -17,6 +17,7 @@ import uvicorn
 
 from chatstore_cli.domain.errors import BadValue, Conflict, ExitCode, NotAllowed
 from chatstore_cli.server.app import create_app
+from chatstore_cli.server.connections import bounded, most_connections
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.recording import require_writable_folder
 
@@ -50,7 +51,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            self._started(address_of(sockets[0]), self._services.keys.exist())
+            self._started(address_of(sockets[0]), self._services.keys.are_required())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:  # accept nothing new while the sockets close
@@ -110,7 +111,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
     if services.cache.disk_path is not None:
         require_writable_folder(services.cache.disk_path)
     listening = _listen(host, port)
-    if not is_loopback(listening.getsockname()[0]) and not services.keys.exist():
+    if not is_loopback(listening.getsockname()[0]) and not services.keys.are_required():
         listening.close()
         hint = "Create one: chatstore serve keys create --name NAME. Or serve on 127.0.0.1."
         raise NotAllowed(what=f"{host} can be reached from other machines, and the server has no keys.", hint=hint)
@@ -126,7 +127,10 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         ws_ping_timeout=_SECONDS_BETWEEN_PINGS,
         lifespan="on",
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its lines about sockets have their whole queries
+    config.load()
+    config.http_protocol_class = bounded(config.http_protocol_class, most_connections(server.sockets))
+    # Its lines about sockets contain the whole query, with the key.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     _Server(config, services, started).run(sockets=[listening])
 
 
@@ -155,13 +159,15 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(_WAITING_CONNECTIONS)  # two sockets can be bound to one port; only one of them can listen
     except PermissionError as error:
         listening.close()
-        raise NotAllowed(what=f"Port {port} needs more rights.", hint="Use a port of 1024 or above.") from error
+        raise NotAllowed(
+            what=f"Cannot listen on port {port}: permission denied.", hint="Use a port of 1024 or above."
+        ) from error
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRNOTAVAIL:
             raise _bad_host(host) from error
         what = f"Cannot listen on {host}, port {port}: {error.strerror or error}."
-        raise Conflict(what=what, hint="Choose another one with --port.") from error
+        raise Conflict(what=what, hint="Choose another port with --port.") from error
     return listening
 
 

@@ -19,7 +19,7 @@ from chatstore_cli.core.agents.checks import (
 from chatstore_cli.core.agents.content import DESCRIPTION, NAME, next_content
 from chatstore_cli.core.agents.resolver import copied
 from chatstore_cli.core.agents.secrets import unmasked_config
-from chatstore_cli.core.agents.versions import Difference, differences
+from chatstore_cli.core.agents.versions import MOST_VERSIONS, Difference, differences
 from chatstore_cli.domain.agents.models import (
     UNCHANGED,
     Agent,
@@ -108,7 +108,7 @@ class AgentRegistryService:
         """Store a new agent. Without a `name`, `config.agent_name` is the name; `agent_description` likewise."""
         checked = unmasked_config(checked_config({} if config is None else config), {})
         if name is None and NAME in checked:
-            name = checked[NAME]
+            name = checked[NAME] = checked_name(checked[NAME])
         if description is None:
             description = checked.get(DESCRIPTION)
         agent = NewAgent(
@@ -137,6 +137,19 @@ class AgentRegistryService:
         """
         checked = config if config is UNCHANGED else checked_config(config)
         return self._changed(agent_id, tenant_id, name, description, base_version, lambda _: checked)
+
+    def replace_config(self, agent_id: str, config: Mapping[str, Any], *, tenant_id: str | None = None) -> Agent:
+        """As `update_agent`, with the name and the description that are in the configuration, wherever they are stored."""
+        checked = checked_config(config)
+        name = checked[NAME] = checked_name(checked.get(NAME, ""), f"config.{NAME}")
+        description = checked_description(checked.get(DESCRIPTION), f"config.{DESCRIPTION}")
+
+        def decide(agent: Agent) -> AgentContent | None:
+            if agent.names_in_config:
+                return next_content(agent, UNCHANGED, UNCHANGED, checked)
+            return next_content(agent, name, description, checked)
+
+        return self._change(checked_agent_id(agent_id), checked_owner(tenant_id, "tenant_id"), decide)
 
     def edit_agent(
         self,
@@ -181,6 +194,9 @@ class AgentRegistryService:
                 )
             return next_content(agent, name, description, config_of(agent))
 
+        return self._change(agent_id, tenant_id, decide)
+
+    def _change(self, agent_id: str, tenant_id: str | None, decide: Callable[[Agent], AgentContent | None]) -> Agent:
         agent = self._store.change(agent_id, tenant_id, decide)
         if agent is None:
             raise self._missing(agent_id, tenant_id)
@@ -232,6 +248,17 @@ class AgentRegistryService:
         if not 1 <= limit <= _MOST_LISTED:
             raise BadValue(name="--limit", value=limit, expected=f"from 1 to {_MOST_LISTED}")
         versions = self._store.history(agent_id, tenant_id, limit)
+        if versions is None:
+            raise AgentNotFound(agent_id=agent_id)
+        return versions
+
+    def versions(self, agent_id: str, *, tenant_id: str | None = None) -> list[AgentVersion]:
+        """The versions of an agent with their configurations, the newest first.
+
+        All that are in the agent's own document, and archived ones up to 100 in all. Raises AgentNotFound.
+        """
+        agent_id, tenant_id = checked_agent_id(agent_id), checked_owner(tenant_id, "tenant_id")
+        versions = self._store.versions(agent_id, tenant_id, MOST_VERSIONS)
         if versions is None:
             raise AgentNotFound(agent_id=agent_id)
         return versions

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from chatstore_cli.core.agents.checks import LARGEST_PAGE, checked_agent_id
 from chatstore_cli.domain.calls import CALLS, DIRECTIONS, CallPage, CallSession, CallSessionStore
-from chatstore_cli.domain.errors import BadValue, InvalidCall, NotFound
+from chatstore_cli.domain.errors import BadValue, Conflict, InvalidCall, NotFound
 from chatstore_cli.domain.phone_numbers import checked_number
 from chatstore_cli.domain.queries import SessionKey
 from chatstore_cli.domain.session import Session
@@ -35,11 +35,14 @@ class CallSessions:
         agent_id: str | None = None,
         number: str | None = None,
         direction: str | None = None,
+        replaces_own: bool = False,
     ) -> CallSession:
         """Store that a call begins in a room. Without a `session_id` it gets a new one.
 
         Call it before the agent is dispatched, so that no call is without its session. If the same call is started again
         with the same `session_id`, nothing changes. Raises Conflict if the room has an open call: it is not taken over.
+        With `replaces_own`, an open call of the same tenant and user is ended, and this one begins: the user has come back
+        after a page was closed or a process was killed.
         """
         call = CallSession(
             session_id=str(uuid4()) if session_id is None else _checked(session_id, "session_id"),
@@ -53,6 +56,13 @@ class CallSessions:
         )
         if direction is not None and direction not in DIRECTIONS:
             raise InvalidCall(what=f"direction: {direction!r} is not {' or '.join(DIRECTIONS)}")
+        try:
+            return self._store.start(call)
+        except Conflict:
+            former = self._store.open_in(call.room, call.tenant_id) if replaces_own else None
+            if former is None or (former.tenant_id, former.user_identity) != (call.tenant_id, call.user_identity):
+                raise
+        self._store.end(former.session_id, None, call.tenant_id, "replaced")
         return self._store.start(call)
 
     def end(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chatstore_cli.core.agents.checks import checked_agent_id, checked_limit, checked_owner
+from chatstore_cli.core.agents.checks import checked_agent_id, checked_key, checked_limit, checked_owner
 from chatstore_cli.domain.agents.models import Agent
 from chatstore_cli.domain.agents.ports import AgentStore
 from chatstore_cli.domain.errors import AgentNotFound, BadValue, Conflict, InvalidAgent, NotFound
@@ -12,6 +12,7 @@ from chatstore_cli.domain.phone_numbers import (
     BindingPage,
     BindingStore,
     PhoneBinding,
+    ProviderNumber,
     RoutedCall,
     RouteReason,
     checked_number,
@@ -53,6 +54,55 @@ class PhoneNumbers:
         if agent is None:
             raise AgentNotFound(agent_id=agent_id)
         return self._bindings.bind(number, agent_id, agent.tenant_id)
+
+    def connect_number(
+        self,
+        number: str,
+        agent_id: str | None,
+        *,
+        provider: str,
+        number_id: str,
+        integration_id: str | None = None,
+        tenant_id: str | None = None,
+    ) -> PhoneBinding:
+        """Route the number of a telephony provider to an agent, or to none, as the platform's clients ask for it.
+
+        The operator can route every number, and so assigns it to the agent's tenant. A tenant can only route numbers that
+        are assigned to it: nothing here shows that a number is its own, and it must not take one from others. To a tenant,
+        a number of another tenant and one that nobody has are the same: NotFound. Raises AgentNotFound and Conflict too.
+        """
+        number, tenant_id = checked_number(number), checked_owner(tenant_id, "tenant_id")
+        at = ProviderNumber(
+            checked_key(provider, "provider"),
+            checked_key(number_id, "id"),
+            checked_owner(integration_id, "integrationId"),
+        )
+        missing = NotFound(kind_of_thing="number", name=number, where="")
+        known = self._bindings.of_number(number, tenant_id)
+        if tenant_id is not None and not known:
+            raise missing
+        owner = tenant_id or next((each.tenant_id for each in known if each.enabled), None)
+        if agent_id is not None:
+            agent_id = checked_agent_id(agent_id)
+            agent = self._agent(agent_id, tenant_id)
+            if agent is None:
+                raise AgentNotFound(agent_id=agent_id)
+            owner = agent.tenant_id
+        try:
+            return self._bindings.bind(number, agent_id, owner, at)
+        except Conflict:
+            if tenant_id is None:
+                raise
+            raise missing from None  # another tenant has it meanwhile
+
+    def disconnect_number(self, binding_id: str, *, tenant_id: str | None = None) -> PhoneBinding:
+        """Delete the binding with the id, and return it. Raises NotFound."""
+        tenant_id = checked_owner(tenant_id, "tenant_id")
+        chosen = binding_id.lower() if isinstance(binding_id, str) else ""
+        binding = self._bindings.find(chosen, tenant_id) if _BINDING_ID.fullmatch(chosen) else None
+        if binding is None or not self._bindings.remove(binding):
+            raise NotFound(kind_of_thing="binding", name=str(binding_id)[:100], where="")
+        return binding
 
     def unbind(self, number: str, *, tenant_id: str | None = None, binding_id: str | None = None) -> PhoneBinding:
         """Delete the route of a number, and return it. Raises NotFound, and Conflict if several routes may be meant.

@@ -63,6 +63,12 @@ class AgentStore(Protocol):
     def history(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
         """At most `limit` versions without their configurations, the newest first; None if the agent does not exist."""
 
+    def versions(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
+        """All versions in the agent's own document with their configurations, and archived ones up to `limit` in all.
+
+        The newest first; None if the agent does not exist.
+        """
+
     def version(self, agent_id: str, tenant_id: str | None, version_id: str) -> AgentVersion | None:
         """One version with its configuration."""
 

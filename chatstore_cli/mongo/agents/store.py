@@ -121,13 +121,31 @@ class MongoAgentStore:
         document = self._find(agent_id, tenant_id)
         if document is None:
             return None
-        versions = [to_version({**entry, "config": None}) for entry in all_entries(document)]
+        return self._history(document, [{**entry, "config": None} for entry in all_entries(document)], limit)[:limit]
+
+    def versions(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
+        document = self._find(agent_id, tenant_id)
+        if document is None:
+            return None
+        found = self._history(document, all_entries(document), limit)
+        shown = [version for place, version in enumerate(found) if place < limit or not version.archived]
+        stored = [
+            self._database.archive.find(document["_id"], version.version_id) if version.archived else None
+            for version in shown
+        ]
+        return [
+            version if archived is None else to_version(archived, archived=True)
+            for version, archived in zip(shown, stored, strict=True)
+        ]
+
+    def _history(self, document: Document, entries: list[Document], limit: int) -> list[AgentVersion]:
+        """The versions of these entries and the newest archived ones, which have no configurations; the newest first."""
+        versions = [to_version(entry) for entry in entries]
         embedded = {version.version_id for version in versions}
         archived = self._database.archive.newest(document["_id"], limit + len(embedded))
         # Of equal times, the later place is newer, so the older versions come first.
         versions = [*(each for each in reversed(archived) if each.version_id not in embedded), *versions]
-        places = newest_first([version.created_at for version in versions])
-        return [versions[place] for place in places[:limit]]
+        return [versions[place] for place in newest_first([version.created_at for version in versions])]
 
     def version(self, agent_id: str, tenant_id: str | None, version_id: str) -> AgentVersion | None:
         document = self._find(agent_id, tenant_id)

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.domain.phone_numbers import PhoneBinding
+from chatstore_cli.domain.phone_numbers import PhoneBinding, ProviderNumber
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_text
@@ -52,11 +52,14 @@ def to_binding(document: Mapping[str, Any]) -> PhoneBinding:
     )
 
 
-def new_binding(number: str, agent_id: str, owner: str | None, now: datetime) -> Document:
-    """The document of a new binding. The fields of a telephony provider are missing, because no provider is known."""
+def new_binding(
+    number: str, agent_id: str | None, owner: str | None, at: ProviderNumber | None, now: datetime
+) -> Document:
+    """The document of a new binding. If no provider is known, its fields are missing."""
     return {
         "_id": ObjectId(),
         **({} if owner is None else {"orgId": owner}),
+        **provider_fields(at),
         "e164": number,
         "agentId": agent_id,
         "enabled": True,
@@ -65,6 +68,17 @@ def new_binding(number: str, agent_id: str, owner: str | None, now: datetime) ->
         "updatedAt": now,
         "__v": 0,
     }
+
+
+def provider_fields(at: ProviderNumber | None) -> Document:
+    """The fields of a number at its provider. The platform's ids of accounts are ObjectIds."""
+    if at is None:
+        return {}
+    account = at.integration_id
+    stored: Document = {}
+    if account is not None:
+        stored["integrationId"] = ObjectId(account) if ObjectId.is_valid(account) else account
+    return {**stored, "provider": at.provider, "providerNumberId": at.number_id}
 
 
 def _text(value: Any) -> str | None:

@@ -9,7 +9,7 @@ from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.retry import attempt_until_done
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.domain.phone_numbers import PhoneBinding
+from chatstore_cli.domain.phone_numbers import PhoneBinding, ProviderNumber
 from chatstore_cli.domain.times import Clock, to_milliseconds
 from chatstore_cli.mongo.collections import acknowledged
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
@@ -21,6 +21,7 @@ from chatstore_cli.mongo.phone_numbers.documents import (
     OWN_BINDINGS,
     binding_index_spec,
     new_binding,
+    provider_fields,
     to_binding,
 )
 from chatstore_cli.mongo.server_clock import ServerClock
@@ -59,13 +60,21 @@ class MongoBindingStore:
         with driver_errors(f"listing the phone numbers of {self.collection}"):
             return [to_binding(each) for each in self._bindings.find(condition).sort([("_id", -1)]).limit(limit)]
 
+    def find(self, binding_id: str, tenant_id: str | None) -> PhoneBinding | None:
+        condition = {"_id": ObjectId(binding_id), "deletedAt": None, **_of_tenant(tenant_id), **OWN_BINDINGS.filter()}
+        with driver_errors(f"looking up a phone number in {self.collection}"):
+            found = self._bindings.find_one(condition)
+        return None if found is None else to_binding(found)
+
     def of_number(self, number: str, tenant_id: str | None) -> list[PhoneBinding]:
         condition = {"e164": number, "deletedAt": None, **_of_tenant(tenant_id), **OWN_BINDINGS.filter()}
         with driver_errors(f"looking up {number} in {self.collection}"):
             rows = self._bindings.find(condition).sort([("_id", 1)]).limit(_MOST_OF_NUMBER)
             return sorted(map(to_binding, rows), key=lambda binding: not binding.enabled)  # stable
 
-    def bind(self, number: str, agent_id: str, owner: str | None) -> PhoneBinding:
+    def bind(
+        self, number: str, agent_id: str | None, owner: str | None, at: ProviderNumber | None = None
+    ) -> PhoneBinding:
         doing = f"routing {number} in {self.collection}"
         self._require_index()
         now = to_milliseconds(self._now())
@@ -81,11 +90,11 @@ class MongoBindingStore:
             mine = live or [binding for binding in self.of_number(number, owner) if binding.tenant_id == owner]
             try:
                 if not mine:
-                    document = new_binding(number, agent_id, owner, now)
+                    document = new_binding(number, agent_id, owner, at, now)
                     self._bindings.insert_one(document)
                     return to_binding(document)
                 condition = {"_id": ObjectId(mine[0].binding_id), "e164": number, "deletedAt": None, **owned}
-                changed = {"agentId": agent_id, "enabled": True, "updatedAt": now}
+                changed = {**provider_fields(at), "agentId": agent_id, "enabled": True, "updatedAt": now}
                 if not self._bindings.update_one(condition, {"$set": changed}).matched_count:
                     return None
                 found = self._bindings.find_one({"_id": ObjectId(mine[0].binding_id)})

@@ -1,44 +1,61 @@
-"""Saved agents and calls, as the first version of the voice platform has them: `/agents`, `/session`, `/config/tools`."""
+"""Saved agents, as the first version of the voice platform has them: `/agents` and `/config/tools`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from chatstore_cli.core.agents.checks import MAX_DESCRIPTION, MAX_NAME, checked_description, checked_name
+from chatstore_cli.core.agents.offsets import agents_from
 from chatstore_cli.core.agents.registry import AgentRegistryService
 from chatstore_cli.core.agents.resolver import TOOLS
-from chatstore_cli.core.agents.secrets import masked_config
 from chatstore_cli.domain.agents.models import UNCHANGED, Agent
 from chatstore_cli.domain.api_keys import Access
-from chatstore_cli.domain.errors import AgentNotFound, Unreachable
-from chatstore_cli.domain.times import as_utc
-from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer
+from chatstore_cli.server.routes.agent_answers import (
+    AGENT_ID,
+    ERRORS,
+    AgentId,
+    Config,
+    Limit,
+    Offset,
+    answered,
+    in_database,
+    javascript_time,
+    page_of,
+    shown_config,
+)
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.tenants import of_any_tenant, owner_of, tenants_of
 from chatstore_cli.wiring.agents import agent_registry
 
-router = APIRouter(tags=["Saved agents"])
-
-T = TypeVar("T")
-_DEFAULT_LIMIT = 50
-_LARGEST_LIMIT = 200
-_MOST_SKIPPED = 10_000
+router = APIRouter(tags=["Saved agents"], responses=ERRORS)
 
 AGENT_EXAMPLE: JsonDict = {
-    "id": "65f000000000000000000001",
+    "id": AGENT_ID,
     "name": "Reception",
     "description": None,
     "config": {"engine": {"kind": "pipeline"}, "tools": ["get_weather"]},
     "createdAt": "2026-02-01T09:00:00.000Z",
     "updatedAt": "2026-02-01T09:00:00.000Z",
 }
+
+
+def _name(name: str) -> str:
+    if len(name) > MAX_NAME:
+        raise ValueError(f"name must be {MAX_NAME} characters or less")
+    return checked_name(name)
+
+
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME})]
+Description = Annotated[
+    str, AfterValidator(checked_description), Field(json_schema_extra={"maxLength": MAX_DESCRIPTION})
+]
 
 
 class AgentBody(BaseModel):
@@ -56,12 +73,14 @@ class AgentBody(BaseModel):
 class OneAgent(BaseModel):
     """An agent under the key `agent`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agent": AGENT_EXAMPLE}]})
     agent: AgentBody
 
 
 class AgentList(BaseModel):
     """Agents, the newest change first."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agents": [AGENT_EXAMPLE]}]})
     agents: list[AgentBody]
 
 
@@ -69,154 +88,112 @@ class NewAgentBody(BaseModel):
     """A new agent."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Reception", "config": {}}]})
-    name: str
-    description: str | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
+    name: Name
+    description: Description | None = None
+    config: Config = Field(default_factory=dict)
 
 
 class ChangedAgentBody(BaseModel):
-    """What to change. `config` replaces the whole configuration."""
+    """What to change. `config` replaces the whole configuration. `description` null removes it."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Front desk"}]})
-    name: str | None = None
-    description: str | None = None
-    config: dict[str, Any] | None = None
+    name: Name = ""
+    description: Description | None = None
+    config: Config = Field(default_factory=dict)
+
+
+class Tools(BaseModel):
+    """The ids of the tools that an agent can have."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tools": list(TOOLS)}]})
+    tools: list[str]
 
 
 @router.get("/agents", response_model=AgentList)
-async def list_agents(
-    services: Served,
-    access: Reader,
-    limit: Annotated[int, Query(description="Clamped to 1 to 200.")] = _DEFAULT_LIMIT,
-    offset: Annotated[int, Query(description="Clamped to 0 to 10,000.")] = 0,
-) -> AgentList:
-    """List saved agents. Secrets are masked."""
+async def list_agents(services: Served, access: Reader, limit: Limit = None, offset: Offset = None) -> Response:
+    """List saved agents, the newest change first. Secrets are masked."""
     count, skipped = page_of(limit, offset)
-    agents = await in_registry(services, lambda registry: newest_agents(registry, access, skipped + count))
-    return AgentList(agents=[agent_body(agent) for agent in agents[skipped:]])
+
+    def read() -> AgentList:
+        found = agents_from(agent_registry(services.stores), tenants_of(access), skipped, count)
+        return AgentList(agents=[_body(agent) for agent in found])
+
+    return await answered(services, read)
 
 
 @router.post("/agents", response_model=OneAgent, status_code=HTTPStatus.CREATED)
-async def create_agent(body: NewAgentBody, services: Served, access: Writer) -> OneAgent:
-    """Save a new agent."""
+async def create_agent(body: NewAgentBody, services: Served, access: Writer) -> Response:
+    """Save a new agent. Names need not be unique."""
     owner = owner_of(access)
-    agent = await in_registry(
-        services,
-        lambda registry: registry.create_agent(
+
+    def create() -> OneAgent:
+        agent = agent_registry(services.stores).create_agent(
             body.name, description=body.description, config=body.config, tenant_id=owner
-        ),
-    )
-    return OneAgent(agent=agent_body(agent))
+        )
+        return OneAgent(agent=_body(agent))
+
+    return await answered(services, create, HTTPStatus.CREATED)
 
 
 @router.get("/agents/{agent_id}", response_model=OneAgent)
-async def get_agent(agent_id: str, services: Served, access: Reader) -> OneAgent:
+async def get_agent(agent_id: AgentId, services: Served, access: Reader) -> Response:
     """One agent. Secrets are masked."""
-    return OneAgent(agent=agent_body(await find_agent(services, access, agent_id)))
+    return await answered(services, lambda: OneAgent(agent=_body(find_agent(services, access, agent_id))))
 
 
 @router.put("/agents/{agent_id}", response_model=OneAgent)
-async def update_agent(agent_id: str, body: ChangedAgentBody, services: Served, access: Writer) -> OneAgent:
+async def update_agent(agent_id: AgentId, body: ChangedAgentBody, services: Served, access: Writer) -> Response:
     """Change an agent. Its former state is kept as a version. Without changes it stays as it is."""
     given = body.model_fields_set
-    name = body.name if "name" in given and body.name is not None else UNCHANGED
+    name = body.name if "name" in given else UNCHANGED
     description = body.description if "description" in given else UNCHANGED
-    config = body.config if "config" in given and body.config is not None else UNCHANGED
-    if not given:
-        return await get_agent(agent_id, services, access)
-    agent = await in_registry(
-        services,
-        lambda registry: of_any_tenant(
-            access,
-            lambda tenant: registry.update_agent(
-                agent_id, name=name, description=description, config=config, tenant_id=tenant
-            ),
-        ),
-    )
-    return OneAgent(agent=agent_body(agent))
+    config = body.config if "config" in given else UNCHANGED
+
+    def change(registry: AgentRegistryService, tenant: str | None) -> Agent:
+        return registry.update_agent(agent_id, name=name, description=description, config=config, tenant_id=tenant)
+
+    def update() -> OneAgent:
+        if not given:
+            return OneAgent(agent=_body(find_agent(services, access, agent_id)))
+        registry = agent_registry(services.stores)
+        return OneAgent(agent=_body(of_any_tenant(access, lambda tenant: change(registry, tenant))))
+
+    return await answered(services, update)
 
 
 @router.delete("/agents/{agent_id}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
-async def delete_agent(agent_id: str, services: Served, access: Writer) -> Response:
+@router.delete("/v1/agents/{agent_id}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
+async def delete_agent(agent_id: AgentId, services: Served, access: Writer) -> Response:
     """Delete an agent, so that `chatstore agents restore` can bring it back."""
-    await in_registry(
-        services,
-        lambda registry: of_any_tenant(access, lambda tenant: registry.delete_agent(agent_id, tenant_id=tenant)),
-    )
+
+    def delete() -> None:
+        registry = agent_registry(services.stores)
+        of_any_tenant(access, lambda tenant: registry.delete_agent(agent_id, tenant_id=tenant))
+
+    await in_database(services, delete)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 @router.get("/config/tools")
-async def tools(access: Reader) -> dict[str, Any]:
+@router.get("/v1/config/tools")
+async def tools(access: Reader) -> Tools:
     """The tools that an agent can have."""
-    return {"tools": list(TOOLS)}
+    return Tools(tools=list(TOOLS))
 
 
-async def find_agent(services: Services, access: Access, agent_id: str) -> Agent:
-    """An agent of one of the caller's tenants. Raises Refusal."""
-    return await in_registry(
-        services,
-        lambda registry: of_any_tenant(access, lambda tenant: registry.get_agent(agent_id, tenant_id=tenant)),
-    )
+def find_agent(services: Services, access: Access, agent_id: str) -> Agent:
+    """An agent of one of the caller's tenants. Called in a thread. Raises AgentNotFound."""
+    registry = agent_registry(services.stores)
+    return of_any_tenant(access, lambda tenant: registry.get_agent(agent_id, tenant_id=tenant))
 
 
-def page_of(limit: int, offset: int) -> tuple[int, int]:
-    """How many agents a page has, and how many are before it, within the limits of the platform."""
-    return max(1, min(limit, _LARGEST_LIMIT)), max(0, min(offset, _MOST_SKIPPED))
-
-
-def newest_agents(registry: AgentRegistryService, access: Access, count: int) -> list[Agent]:
-    """The agents of the caller's tenants that were changed last."""
-    found = [agent for tenant in tenants_of(access) for agent in _newest_of(registry, tenant, count)]
-    return sorted(found, key=_position, reverse=True)[:count]
-
-
-def _newest_of(registry: AgentRegistryService, tenant: str | None, count: int) -> list[Agent]:
-    agents: list[Agent] = []
-    cursor: str | None = None
-    while len(agents) < count:
-        size = min(_LARGEST_LIMIT, count - len(agents))
-        page = registry.list_agents(tenant_id=tenant, limit=size, cursor=cursor)
-        agents += page.agents
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    return agents
-
-
-def _position(agent: Agent) -> tuple[float, str]:
-    return (agent.updated_at.timestamp() if agent.updated_at is not None else 0.0, agent.agent_id)
-
-
-async def in_registry(services: Services, call: Callable[[AgentRegistryService], T]) -> T:
-    """The result of a call of the registry, with the errors that clients of this platform expect."""
-    return await in_database(services, lambda: call(agent_registry(services.stores)))
-
-
-async def in_database(services: Services, call: Callable[[], T]) -> T:
-    """The result of a call that needs the database. Raises Refusal with the platform's texts."""
-    if not services.settings.mongo.enabled:
-        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Persistence is not configured")
-    try:
-        return await services.reading.run(call)
-    except AgentNotFound as error:
-        raise Refusal(HTTPStatus.NOT_FOUND, "Agent not found") from error
-    except Unreachable as error:
-        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Failed to connect to MongoDB") from error
-
-
-def agent_body(agent: Agent) -> AgentBody:
+def _body(agent: Agent) -> AgentBody:
     """An agent as this version shows it."""
     return AgentBody(
         id=agent.agent_id,
         name=agent.name,
         description=agent.description,
-        config=masked_config(agent.config),
+        config=shown_config(agent.config),
         createdAt=javascript_time(agent.created_at),
         updatedAt=javascript_time(agent.updated_at),
     )
-
-
-def javascript_time(moment: Any) -> str | None:
-    """A time as JavaScript writes it: UTC with milliseconds and Z."""
-    return None if moment is None else as_utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,224 +1,209 @@
-"""Saved agents as the later version of the voice platform has them, under `/v1`: versions, and the numbers that agents answer."""
+"""Saved agents as the later version of the voice platform has them, under `/v1`: their names are in `config`, with versions."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
-from chatstore_cli.core.agents.secrets import masked_config
-from chatstore_cli.domain.agents.models import Agent
-from chatstore_cli.domain.errors import AgentVersionNotFound, NotFound
-from chatstore_cli.domain.phone_numbers import PhoneBinding
+from chatstore_cli.core.agents.checks import MAX_NAME, checked_description, checked_name
+from chatstore_cli.core.agents.content import DESCRIPTION, NAME
+from chatstore_cli.core.agents.offsets import agents_from
+from chatstore_cli.domain.agents.models import Agent, AgentVersion
+from chatstore_cli.domain.errors import AgentVersionNotFound
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer
-from chatstore_cli.server.routes import agents as first
-from chatstore_cli.server.routes.agents import find_agent, in_database, in_registry, javascript_time, newest_agents
+from chatstore_cli.server.routes.agent_answers import (
+    AGENT_ID,
+    ERRORS,
+    AgentId,
+    Config,
+    Limit,
+    Offset,
+    answered,
+    javascript_time,
+    page_of,
+    shown_config,
+)
+from chatstore_cli.server.routes.agents import find_agent
 from chatstore_cli.server.tenants import of_any_tenant, owner_of, tenants_of
 from chatstore_cli.wiring.agents import agent_registry
-from chatstore_cli.wiring.phone_numbers import phone_numbers
 
-router = APIRouter(prefix="/v1", tags=["Saved agents, later version"])
+router = APIRouter(prefix="/v1", tags=["Saved agents, later version"], responses=ERRORS)
 
-_MOST_VERSIONS = 1_000
-_MOST_NUMBERS = 200
+_VERSION_ID = "b6a1c2d3-e4f5-4a6b-8c7d-9e0f1a2b3c4d"
+_CONFIG: JsonDict = {"agent_name": "Reception", "engine": {"kind": "pipeline"}, "tools": ["get_weather"]}
+_AGENT: JsonDict = {
+    "id": AGENT_ID,
+    "config": _CONFIG,
+    "createdAt": "2026-02-23T09:00:00.000Z",
+    "updatedAt": "2026-02-23T09:00:00.000Z",
+}
+_VERSION: JsonDict = {
+    "version_id": _VERSION_ID,
+    "config": _CONFIG,
+    "active": True,
+    "created_at": "2026-02-23T09:00:00.000Z",
+}
+
+VersionId = Annotated[str, Path(description="A UUID.", examples=[_VERSION_ID], json_schema_extra={"format": "uuid"})]
+
+
+def _named(config: dict[str, Any]) -> dict[str, Any]:
+    field, name = f"config.{NAME}", config.get(NAME)
+    if name is None or not checked_name(name, field):
+        raise ValueError(f"{field} is required")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"{field} must be {MAX_NAME} characters or less")
+    checked_description(config.get(DESCRIPTION), f"config.{DESCRIPTION}")
+    return config
 
 
 class ConfigBody(BaseModel):
     """An agent's configuration. Its name is `config.agent_name`."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"config": {"agent_name": "Reception", "tools": []}}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"config": _CONFIG}]})
+    config: Annotated[Config, AfterValidator(_named)]
+
+
+class LaterAgent(BaseModel):
+    """An agent. Secrets in `config` are masked; a mask that is sent back means the stored value."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_AGENT]})
+    id: str
     config: dict[str, Any]
+    createdAt: str | None
+    updatedAt: str | None
 
 
-class ConnectBody(BaseModel):
-    """The number to connect, and the agent that answers it."""
+class OneLaterAgent(BaseModel):
+    """An agent under the key `agent`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"e164": "+4930123456"}]})
-    e164: str
-    agentId: str | None = None
-
-
-@router.get("/agents")
-async def list_agents(
-    services: Served,
-    access: Reader,
-    limit: Annotated[int, Query(description="Clamped to 1 to 200.")] = 50,
-    offset: Annotated[int, Query(description="Clamped to 0 to 10,000.")] = 0,
-) -> dict[str, Any]:
-    """List saved agents. Secrets are masked."""
-    count, skipped = first.page_of(limit, offset)
-    agents = await in_registry(services, lambda registry: newest_agents(registry, access, skipped + count))
-    return {"agents": [_body(agent) for agent in agents[skipped:]]}
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agent": _AGENT}]})
+    agent: LaterAgent
 
 
-@router.post("/agents", status_code=HTTPStatus.CREATED)
-async def create_agent(body: ConfigBody, services: Served, access: Writer) -> dict[str, Any]:
-    """Save a new agent."""
-    _require_name(body.config)
-    owner = owner_of(access)
-    return {
-        "agent": _body(
-            await in_registry(services, lambda registry: registry.create_agent(config=body.config, tenant_id=owner))
-        )
-    }
+class LaterAgents(BaseModel):
+    """Agents, the newest change first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agents": [_AGENT]}]})
+    agents: list[LaterAgent]
 
 
-@router.get("/agents/{agent_id}")
-async def get_agent(agent_id: str, services: Served, access: Reader) -> dict[str, Any]:
-    """One agent. Secrets are masked."""
-    return {"agent": _body(await find_agent(services, access, agent_id))}
+class Version(BaseModel):
+    """A state of an agent. One is active: the present one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_VERSION]})
+    version_id: str
+    config: dict[str, Any]
+    active: bool
+    created_at: str | None
 
 
-@router.put("/agents/{agent_id}")
-async def update_agent(agent_id: str, body: ConfigBody, services: Served, access: Writer) -> dict[str, Any]:
-    """Replace the configuration of an agent. Its former state is kept as a version."""
-    name = _require_name(body.config)
-    agent = await in_registry(
-        services,
-        lambda registry: of_any_tenant(
-            access,
-            lambda tenant: registry.update_agent(agent_id, name=name, config=body.config, tenant_id=tenant),
-        ),
-    )
-    return {"agent": _body(agent)}
-
-
-@router.delete("/agents/{agent_id}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
-async def delete_agent(agent_id: str, services: Served, access: Writer) -> Response:
-    """Delete an agent, so that `chatstore agents restore` can bring it back."""
-    return await first.delete_agent(agent_id, services, access)
-
-
-@router.get("/agents/{agent_id}/versions")
-async def versions(agent_id: str, services: Served, access: Reader) -> dict[str, Any]:
+class Versions(BaseModel):
     """The versions of an agent, the newest first."""
 
-    def read(tenant: str | None) -> list[dict[str, Any]]:
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agent_id": AGENT_ID, "versions": [_VERSION]}]})
+    agent_id: str
+    versions: list[Version]
+
+
+@router.get("/agents", response_model=LaterAgents)
+async def list_agents(services: Served, access: Reader, limit: Limit = None, offset: Offset = None) -> Response:
+    """List saved agents, the newest change first. Secrets are masked."""
+    count, skipped = page_of(limit, offset)
+
+    def read() -> LaterAgents:
+        found = agents_from(agent_registry(services.stores), tenants_of(access), skipped, count)
+        return LaterAgents(agents=[_body(agent) for agent in found])
+
+    return await answered(services, read)
+
+
+@router.post("/agents", response_model=OneLaterAgent, status_code=HTTPStatus.CREATED)
+async def create_agent(body: ConfigBody, services: Served, access: Writer) -> Response:
+    """Save a new agent. Names need not be unique."""
+    owner = owner_of(access)
+
+    def create() -> OneLaterAgent:
+        agent = agent_registry(services.stores).create_agent(config=body.config, tenant_id=owner)
+        return OneLaterAgent(agent=_body(agent))
+
+    return await answered(services, create, HTTPStatus.CREATED)
+
+
+@router.get("/agents/{agent_id}", response_model=OneLaterAgent)
+async def get_agent(agent_id: AgentId, services: Served, access: Reader) -> Response:
+    """One agent. Secrets are masked."""
+    return await answered(services, lambda: OneLaterAgent(agent=_body(find_agent(services, access, agent_id))))
+
+
+@router.put("/agents/{agent_id}", response_model=OneLaterAgent)
+async def update_agent(agent_id: AgentId, body: ConfigBody, services: Served, access: Writer) -> Response:
+    """Replace the configuration of an agent. Its former state is kept as a version."""
+
+    def update() -> OneLaterAgent:
         registry = agent_registry(services.stores)
-        found = registry.history(agent_id, tenant_id=tenant, limit=_MOST_VERSIONS)
-        rows = []
-        for each in found:
-            stored = registry.get_version(agent_id, each.version_id, tenant_id=tenant)
-            rows.append(
-                {
-                    "version_id": stored.version_id,
-                    "config": masked_config(stored.config),
-                    "active": stored.active,
-                    "created_at": javascript_time(stored.created_at),
-                }
-            )
-        return rows
+        agent = of_any_tenant(access, lambda tenant: registry.replace_config(agent_id, body.config, tenant_id=tenant))
+        return OneLaterAgent(agent=_body(agent))
 
-    return {
-        "agent_id": agent_id,
-        "versions": await in_database(services, lambda: of_any_tenant(access, read)),
-    }
+    return await answered(services, update)
 
 
-@router.post("/agents/{agent_id}/versions/{version_id}/activate")
-async def activate(agent_id: str, version_id: str, services: Served, access: Writer) -> dict[str, Any]:
-    """Make a version the state of the agent again."""
+@router.get("/agents/{agent_id}/versions", response_model=Versions)
+async def versions(agent_id: AgentId, services: Served, access: Reader) -> Response:
+    """The versions of an agent, the newest first.
+
+    These are all versions in the agent's own document, and archived ones up to 100 in all. `chatstore agents history`
+    lists the older ones. Secrets are masked.
+    """
+
+    def read() -> Versions:
+        registry = agent_registry(services.stores)
+        found = of_any_tenant(access, lambda tenant: registry.versions(agent_id, tenant_id=tenant))
+        return Versions(agent_id=agent_id.lower(), versions=[_version(each) for each in found])
+
+    return await answered(services, read)
+
+
+@router.post("/agents/{agent_id}/versions/{version_id}/activate", response_model=OneLaterAgent)
+async def activate(agent_id: AgentId, version_id: VersionId, services: Served, access: Writer) -> Response:
+    """Make a version the state of the agent again. The present state stays one of its versions."""
+
+    def make_active() -> OneLaterAgent:
+        registry = agent_registry(services.stores)
+        agent = of_any_tenant(access, lambda tenant: registry.activate(agent_id, version_id, tenant_id=tenant))
+        return OneLaterAgent(agent=_body(agent))
+
     try:
-        agent = await in_registry(
-            services,
-            lambda registry: of_any_tenant(
-                access, lambda tenant: registry.activate(agent_id, version_id, tenant_id=tenant)
-            ),
-        )
+        return await answered(services, make_active)
     except AgentVersionNotFound as error:
         raise Refusal(HTTPStatus.NOT_FOUND, "Agent or version not found") from error
-    return {"agent": _body(agent)}
 
 
-@router.get("/telephony/bindings")
-async def bindings(services: Served, access: Reader) -> dict[str, Any]:
-    """The numbers that agents answer, the newest route first."""
-
-    def read() -> list[PhoneBinding]:
-        numbers = phone_numbers(services.stores)
-        return [
-            binding
-            for tenant in tenants_of(access)
-            for binding in numbers.list_numbers(tenant_id=tenant, limit=_MOST_NUMBERS).bindings
-        ]
-
-    return {"bindings": [_binding(each) for each in await in_database(services, read)]}
-
-
-@router.post("/telephony/providers/{provider}/numbers/{number_id}/connect")
-async def connect(provider: str, number_id: str, body: ConnectBody, services: Served, access: Writer) -> dict[str, Any]:
-    """Let an agent answer a number. It must be an agent of the caller's tenant."""
-    if body.agentId is None:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "agentId is required")
-    agent_id = body.agentId
-    binding = await in_database(
-        services,
-        lambda: of_any_tenant(
-            access, lambda tenant: phone_numbers(services.stores).bind(body.e164, agent_id, tenant_id=tenant)
-        ),
-    )
-    return _binding(binding)
-
-
-@router.delete("/telephony/bindings/{binding_id}")
-async def disconnect(binding_id: str, services: Served, access: Writer) -> dict[str, bool]:
-    """Delete the route of a number."""
-
-    def delete() -> None:
-        numbers = phone_numbers(services.stores)
-        for tenant in tenants_of(access):
-            found = numbers.list_numbers(tenant_id=tenant, limit=_MOST_NUMBERS).bindings
-            for binding in found:
-                if binding.binding_id == binding_id:
-                    numbers.unbind(binding.number, tenant_id=tenant, binding_id=binding_id)
-                    return
-        raise NotFound(kind_of_thing="binding", name=binding_id, where="")
-
-    try:
-        await in_database(services, delete)
-    except NotFound as error:
-        raise Refusal(HTTPStatus.NOT_FOUND, f"Binding {binding_id} not found") from error
-    return {"ok": True}
-
-
-def _require_name(config: dict[str, Any]) -> str:
-    name = config.get("agent_name")
-    if not isinstance(name, str) or not name.strip():
-        raise Refusal(HTTPStatus.BAD_REQUEST, "config.agent_name is required")
-    return name
-
-
-def _body(agent: Agent) -> dict[str, Any]:
+def _body(agent: Agent) -> LaterAgent:
     """An agent as this version shows it: its name is in its configuration."""
-    config = masked_config(agent.config)
+    config = shown_config(agent.config)
     if agent.name is not None:
-        config.setdefault("agent_name", agent.name)
+        config.setdefault(NAME, agent.name)
     if agent.description is not None:
-        config.setdefault("agent_description", agent.description)
-    return {
-        "id": agent.agent_id,
-        "config": config,
-        "createdAt": javascript_time(agent.created_at),
-        "updatedAt": javascript_time(agent.updated_at),
-    }
+        config.setdefault(DESCRIPTION, agent.description)
+    return LaterAgent(
+        id=agent.agent_id,
+        config=config,
+        createdAt=javascript_time(agent.created_at),
+        updatedAt=javascript_time(agent.updated_at),
+    )
 
 
-def _binding(binding: PhoneBinding) -> dict[str, Any]:
-    return {
-        "id": binding.binding_id,
-        "orgId": binding.tenant_id,
-        "integrationId": binding.integration_id,
-        "provider": binding.provider,
-        "providerNumberId": binding.provider_number_id,
-        "e164": binding.number,
-        "agentId": binding.agent_id,
-        "enabled": binding.enabled,
-        "createdAt": javascript_time(binding.created_at),
-        "updatedAt": javascript_time(binding.updated_at),
-    }
+def _version(version: AgentVersion) -> Version:
+    return Version(
+        version_id=version.version_id,
+        config=shown_config(version.config),
+        active=version.active,
+        created_at=javascript_time(version.created_at),
+    )

@@ -38,15 +38,17 @@ def serve(
 ) -> None:
     """Serve the interfaces of chat applications over HTTP and WebSocket, until TERM or INT.
 
-    The server records messages in the journals of mongo.cache.disk_path, and its worker stores them in MongoDB, together
-    with what earlier processes left in the journals. If MongoDB is unreachable, it starts and records all the same. On
-    TERM or INT it accepts no more requests, closes its sockets, stores what is pending, and exits with status 0 within
-    10 seconds. What is not stored remains in the journals. A second signal ends it at once, with status 130.
+    The server records messages in the journals of mongo.cache.disk_path. Its worker stores them in MongoDB, together
+    with messages that earlier processes left in the journals. If MongoDB is unreachable, the server still starts and
+    records messages. On TERM or INT the server accepts no more requests, closes its sockets, stores pending messages, and
+    exits with status 0 within 10 seconds. Messages that are not stored by then remain in the journals. A second signal
+    ends the server at once, with status 130.
 
-    By default only this machine can reach the server, without a key. Another address is rejected until a key exists. The
-    log is on stderr: requests, without their texts, and what the worker stored; with --quiet only warnings, with
-    --verbose each recorded message too. With -o json one object on stdout has the URL, once requests are accepted. One
-    process serves everything. docs/server.md describes every interface. It needs the extra `server` of this package.
+    By default only this machine can reach the server, and no key is required. Another address is rejected until a key
+    exists. The log on stderr lists requests, without their texts, and what the worker stored; --quiet reduces it to
+    warnings, --verbose adds each recorded message. With -o json one object on stdout has the URL once requests are
+    accepted. The server is one process. docs/server.md describes the interfaces and the settings. The command needs the
+    extra `server` of this package.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
