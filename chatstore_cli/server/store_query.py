@@ -65,7 +65,7 @@ def zone_of(services: Services, name: str | None) -> tzinfo:
 
 
 def wanted_tenants(access: Access, tenant: str | None) -> list[str | None]:
-    """The tenants to ask for. A tenant that the caller does not see is like one that does not exist: it has nothing."""
+    """The tenants to ask for. A tenant that the caller does not see has no sessions, like one that does not exist."""
     if tenant is None:
         return tenants_of(access)
     return [tenant] if access.sees(tenant) else []

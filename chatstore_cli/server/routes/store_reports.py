@@ -16,7 +16,7 @@ from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.rows.usage import usage_report_row
 from chatstore_cli.render.rows.usage_costs import beside_usage
-from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 from chatstore_cli.server.store_answers import ServerStatus, UsageReport
 from chatstore_cli.server.store_query import (
     Layout,
@@ -108,7 +108,8 @@ def _groupings(by: str) -> list[UsageGrouping]:
 
 @router.get("/status")
 async def status(services: Served, access: Reader) -> ServerStatus:
-    """Report what the server records and stores: the queue, the worker's counters, and open sockets."""
+    """Report what the server records and stores, of all tenants together: the queue, the worker's counters, and open sockets."""
+    of_all_tenants(access)
     worker = services.worker
     stats = None if worker is None else worker.stats()
     figures = ("queue_depth", "flushed", "skipped", "quarantined", "lost", "flush_latency_p50", "flush_latency_p99")

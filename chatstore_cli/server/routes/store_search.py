@@ -62,7 +62,7 @@ async def search(
 ) -> StoredJson:
     """Find the messages that have all words of a text, the newest first, as `chatstore search -o json`.
 
-    Regular expressions are left to the command line: one of them could keep the server busy for ever.
+    Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
     """
     period = read_period(since, until, utc_now(), zone_of(services, timezone))
     mode = SearchMode.SUBSTRING if substring else SearchMode.WORDS
