@@ -15,8 +15,6 @@ from chatstore_cli.render.rows.sessions import decimal_text
 from chatstore_cli.render.rows.usage import amount, usage_sources_row, usage_totals_row
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.usage.pricing import Pricing
-    from chatstore_cli.core.usage.report import UsageReport
     from chatstore_cli.domain.periods import Period
 
 _MOST_NAMED = 20
@@ -33,21 +31,16 @@ def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced], notes: Mapp
     }
 
 
-def beside_usage(
-    report: UsageReport, period: Period, currency: str, digits: int | None, pricing: Pricing | None
-) -> dict[str, Any]:
+def beside_usage(totals: UsageRow, period: Period, currency: str, digits: int | None) -> dict[str, Any]:
     """What JSON has beside the rows of a report. Costs are rounded to `digits`; None is not rounded."""
     beside: dict[str, Any] = {
         "period": period.to_dict(),
         "currency": currency,
-        "totals": usage_totals_row(report.totals, digits),
-        "sources": usage_sources_row(report.totals),
+        "totals": usage_totals_row(totals, digits),
+        "sources": usage_sources_row(totals),
     }
     if digits is not None:
         beside["rounded"] = {"digits": digits, "half": "even"}
-    if pricing is not None:
-        missing, notes = pricing.missing_prices(), pricing.model_notes
-        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
     return beside
 
 

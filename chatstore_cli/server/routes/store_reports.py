@@ -15,7 +15,7 @@ from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.rows.usage import usage_report_row
-from chatstore_cli.render.rows.usage_costs import beside_usage
+from chatstore_cli.render.rows.usage_costs import beside_usage, prices_row
 from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 from chatstore_cli.server.store_answers import ServerStatus, UsageReport
 from chatstore_cli.server.store_query import (
@@ -89,12 +89,15 @@ async def usage(
             readers if tenants else [], query, groupings,
             ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
         )  # fmt: skip
-        return {
+        answer = {
             "items": [usage_report_row(row, digits) for row in report.rows],
             "next_cursor": None,
-            **beside_usage(report, period, settings.currency, digits, pricing),
-            "notes": shown_notes(access, readers, report.notes),
+            **beside_usage(report.totals, period, settings.currency, digits),
         }
+        if pricing is not None:
+            missing, notes = pricing.missing_prices(), pricing.model_notes
+            answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
+        return {**answer, "notes": shown_notes(access, readers, report.notes)}
 
     return StoredJson(await services.reading.run(read))
 

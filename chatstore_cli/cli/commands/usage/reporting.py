@@ -24,7 +24,7 @@ from chatstore_cli.render.rows.usage import (
     usage_footer,
     usage_report_row,
 )
-from chatstore_cli.render.rows.usage_costs import beside_usage, budget_notes, budget_row
+from chatstore_cli.render.rows.usage_costs import beside_usage, budget_notes, budget_row, prices_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,10 @@ def _beside(
     report: UsageReport, output: ReportOutput, pricing: Pricing | None, check: BudgetCheck | None
 ) -> dict[str, Any]:
     """What JSON and YAML have beside the rows."""
-    beside = beside_usage(report, output.period, output.currency, output.digits, pricing)
+    beside = beside_usage(report.totals, output.period, output.currency, output.digits)
+    if pricing is not None:
+        missing, notes = pricing.missing_prices(), pricing.model_notes
+        beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
     if check is not None:
         per = next(iter(report.totals.group))
         beside["budget"] = budget_row(check, per.removesuffix("_id"), output.digits)
