@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from chatstore_cli.config.loading import Configuration
+from chatstore_cli.config.server_advice import unusual_server_settings
 from chatstore_cli.config.sources import Problem, has_variables
 
 
@@ -50,6 +51,8 @@ def find_unusual_settings(configuration: Configuration) -> Iterator[Problem]:
         if options.get("sslmode") == "require" and "sslrootcert" not in options:
             what = "sslmode=require does not check the certificate of the server."
             yield warning("chatstore.threads.uri", what, "Use sslmode=verify-full with sslrootcert.")
+    for key, what, hint in unusual_server_settings(configuration.settings.chatstore.server):
+        yield warning(f"chatstore.server.{key}", what, hint)
     for key, uri in (("mongo.uri", mongo.uri), ("chatstore.threads.uri", threads.uri or "")):
         yield from _readable_password(configuration, key, uri)
 

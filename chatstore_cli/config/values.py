@@ -52,6 +52,11 @@ def _is_function(name: str) -> bool:
     return re.fullmatch(r"[\w.]+:\w+", name) is not None
 
 
+def _each(names: str, pattern: str) -> bool:
+    """Whether every name of a list with commas matches the pattern, whatever its case."""
+    return all(re.fullmatch(pattern, name.strip(), re.IGNORECASE) for name in names.split(",") if name.strip())
+
+
 _COLLECTION = Rule(_is_collection, "a collection's name (without $, not system.*, no dot at either end)")
 _PATH = Rule(lambda path: path is None or (bool(path.strip()) and "\0" not in path), "a path")
 _SECONDS = Rule(lambda seconds: 0 < seconds <= 3600, "a number of seconds above 0, up to 3600")
@@ -151,6 +156,13 @@ RULES: dict[str, Rule] = {
     ),
     "chatstore.server.host": Rule(lambda host: bool(host.strip()), "an address or a name of this machine"),
     "chatstore.server.port": Rule(lambda port: 0 <= port <= 65535, "a port from 0 (any free one) to 65535"),
+    "chatstore.server.allowed_hosts": Rule(
+        lambda names: _each(names, r"\*|[\w.-]+|\[?[\da-f:.]+\]?"), "names of hosts without ports, with commas; or *"
+    ),
+    "chatstore.server.cors_origins": Rule(
+        lambda origins: _each(origins, r"\*|[a-z][a-z\d+.-]*://[^\s/]+/?|null"),
+        "origins such as https://chat.example, with commas and without paths; or *",
+    ),
     "chatstore.server.responder": Rule(
         lambda name: name in ("echo", "openai") or _is_function(name), "echo, openai, or a function: module:function"
     ),

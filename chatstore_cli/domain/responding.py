@@ -1,4 +1,4 @@
-"""The port of the responder, which plays the application: it answers a user's message."""
+"""The port of the responder, which answers a user's message in place of an application."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatstore_cli.domain.usage import Usage
 
 
 class Mode(StrEnum):
-    """Where a message was sent."""
+    """The kind of session that a message was sent in."""
 
     CHAT = "chat"
     """A session of flat messages."""
@@ -65,4 +65,4 @@ class Responder(Protocol):
     """Answers users' messages."""
 
     def respond(self, question: Question) -> AsyncIterator[Part]:
-        """The parts of the answer. Whatever it raises is reported to the user as a failed turn, without its text."""
+        """The parts of the answer. An error that it raises is reported to the user as a failed turn, without its text."""

@@ -14,7 +14,7 @@ from chatstore_cli.domain.responding import Event, Part, Question, Responder, Tu
 _LOG = logging.getLogger("chatstore.server")
 
 MOST_TEXT = 4 * 1024 * 1024
-"""Characters of one answer. A responder that never ends must not fill the memory."""
+"""Most characters of one answer. A responder that never ends must not fill the memory."""
 
 
 class NoAnswer(ChatstoreError):
@@ -32,7 +32,7 @@ class Answer:
     events: list[Event] = field(default_factory=list)
 
     def add(self, part: Part) -> None:
-        """Add a part. Raises NoAnswer if the text becomes too long, or if the part is none."""
+        """Add a part. Raises NoAnswer if the text becomes too long, or for a part of another type."""
         if isinstance(part, str):
             self.text += part
             if len(self.text) > MOST_TEXT:

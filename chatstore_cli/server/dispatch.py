@@ -29,7 +29,7 @@ class DispatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """What the caller needs to enter the room. Without a hook there is nothing."""
+    """What the caller needs to enter the room. Without a hook the fields are empty."""
 
     user_token: str | None = None
     url: str | None = None
@@ -44,9 +44,9 @@ class Dispatch:
     """Calls the function that `chatstore.server.dispatch` names, as `module:function`.
 
     The function gets a DispatchRequest and returns a dictionary with `userToken`, `livekitUrl` and, if it is not true,
-    `agentDispatched`. It may be a coroutine function; a plain one runs in a thread. Whatever it raises means that no agent
-    was sent. So does a function that takes more than `seconds`. A plain one then keeps its thread until it returns, so its
-    own requests need time limits.
+    `agentDispatched`. It may be a coroutine function; a plain one runs in a thread. If it raises an error or
+    takes more than `seconds`, no agent was sent. A plain function then keeps its thread until it returns, so its own
+    requests need time limits.
     """
 
     def __init__(self, function: Callable[[DispatchRequest], Any] | None, seconds: float) -> None:
@@ -70,7 +70,7 @@ class Dispatch:
         return cls(found, seconds)
 
     async def send(self, request: DispatchRequest) -> Dispatched:
-        """Ask the hook. Raises DispatchFailed, without any text of the hook: it may have secrets."""
+        """Call the hook. Raises DispatchFailed, without any text of the hook: it may have secrets."""
         if self._function is None:
             return Dispatched()
         # A task of its own: whatever the hook raises, also the end of the process or of the task, ends only that.

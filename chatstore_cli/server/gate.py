@@ -19,7 +19,7 @@ from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type, require_right
 from chatstore_cli.server.error_bodies import Refusal, answer_to, refusal_of, unexpected
-from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body
+from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body, bounded_send
 
 _LOG = logging.getLogger("chatstore.server")
 _ACCESS_LOG = logging.getLogger("chatstore.server.access")
@@ -31,7 +31,7 @@ TRY_AGAIN_LATER = 1013
 class Gate:
     """Checks each request: Host, Origin, content type, key, rate and size. Then it logs it, without its texts.
 
-    The routes find what the caller may do in `scope["state"]["access"]`.
+    `scope["state"]["access"]` then has what the caller may do, for the routes.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status, is_complete = 0, False
+        send = bounded_send(send)
 
         async def send_noting(message: Message) -> None:
             nonlocal status, is_complete
@@ -92,7 +93,7 @@ class Gate:
         counted = False
         try:
             access = self._admit(scope, Headers(scope=scope))
-            require_right(access, Right.WRITE)  # whoever sends a frame writes
+            require_right(access, Right.WRITE)  # a frame of a client changes what is stored
             self._sockets.add()
             counted = True
         except (Refusal, ChatstoreError) as error:
@@ -118,7 +119,7 @@ class Gate:
         try:
             access = access_of(self._keys, scope, headers)
         except Refusal:
-            self._rate.check(address)  # somebody who tries keys has a limit too
+            self._rate.check(address)  # attempts to guess a key are limited too
             raise
         scope.setdefault("state", {})["access"] = access
         self._rate.check(access.key_id or address)

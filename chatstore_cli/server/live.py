@@ -1,7 +1,7 @@
-"""Live changes: one thread per process follows the changes of all sessions, and gives them to sockets and event streams.
+"""Live changes: one thread per process follows the changes of all sessions, and passes them to sockets and event streams.
 
 A subscriber gets what happens after it has subscribed. A change says that a session changed; the facts come with it, and
-messages are read by who needs them. So a change that is reported twice, by this process and by the database, does no harm.
+subscribers read the messages that they need. So a change that is reported twice, by this process and by the database, does no harm.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Subscription:
     async def next(self, seconds: float | None = None) -> SessionChange | None:
         """The next change. None if this process has written to the session, or if `seconds` passed without a change.
 
-        After an overflow (`overflowed`) changes are missing, and the subscriber must say so to its client.
+        After an overflow (`overflowed`) changes are missing, and the subscriber must report that to its client.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -127,7 +127,7 @@ class LiveChanges:
                 loop.call_soon_threadsafe(self._publish, change)
         except RuntimeError:  # the loop is closed
             return
-        except Exception:  # noqa: BLE001 - a thread has nobody to raise it to
+        except Exception:  # noqa: BLE001 - nothing above a thread catches its errors
             _LOG.exception("Live changes have stopped.")
             loop.call_soon_threadsafe(self._start_again)
         finally:
@@ -139,7 +139,7 @@ class LiveChanges:
             each.offer(change)
 
     def _start_again(self) -> None:
-        """A later subscriber starts the thread again. Present ones are told that they miss changes."""
+        """Let the next subscriber start the thread again. Current subscribers are marked as overflowed: changes are missing."""
         self._watch = None
         for each in list(self._subscribers):
             each.overflowed = True

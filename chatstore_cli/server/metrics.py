@@ -79,7 +79,7 @@ class _Worker:
         yield GaugeMetricFamily(
             "chatstore_queue_depth", "Recorded messages that are not stored yet.", stats.queue_depth
         )
-        writes = CounterMetricFamily("chatstore_messages", "Messages by what became of them.", labels=("result",))
+        writes = CounterMetricFamily("chatstore_messages", "Recorded messages by result.", labels=("result",))
         writes.add_metric(("stored",), stats.flushed)
         writes.add_metric(("skipped",), stats.skipped)
         writes.add_metric(("quarantined",), stats.quarantined)

@@ -37,8 +37,8 @@ Administrator = Annotated[Access, Depends(_needs(Right.ADMIN))]
 
 
 def of_all_tenants(access: Access) -> Access:
-    """The caller, if it sees every tenant: for what belongs to no tenant. Raises Refusal."""
+    """The caller, if it sees every tenant: for flat messages, which have no tenant. Raises Refusal."""
     if access.tenants is not None:
-        message = "The key is limited to tenants, and this belongs to none."
+        message = "The key is limited to tenants, and flat messages have no tenant."
         raise Refusal(HTTPStatus.FORBIDDEN, message, kind="tenant", hint="Use a key for all tenants.")
     return access

@@ -12,6 +12,7 @@ import uvicorn
 
 from chatstore_cli.domain.errors import BadValue, Conflict, NotAllowed
 from chatstore_cli.server.app import create_app
+from chatstore_cli.server.connections import bounded, most_connections
 from chatstore_cli.server.services import Services
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
 
     services = Services(settings, responder_of(settings))
     listening = _listen(host, port)
-    if not is_loopback(listening.getsockname()[0]) and not services.keys.exist():
+    if not is_loopback(listening.getsockname()[0]) and not services.keys.are_required():
         listening.close()
         hint = "Create one: chatstore serve keys create --name NAME. Or serve on 127.0.0.1."
         raise NotAllowed(what=f"{host} can be reached from other machines, and the server has no keys.", hint=hint)
@@ -73,7 +74,10 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         ws_ping_timeout=30.0,
         lifespan="on",
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its lines about sockets have their whole queries
+    config.load()
+    config.http_protocol_class = bounded(config.http_protocol_class, most_connections(server.sockets))
+    # Its lines about sockets contain the whole query, with the key.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         _Server(config, services, started).run(sockets=[listening])
     except KeyboardInterrupt:  # uvicorn raises the signal again after it has stopped
@@ -102,9 +106,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
     except PermissionError as error:
         listening.close()
-        raise NotAllowed(what=f"Port {port} needs more rights.", hint="Use a port of 1024 or above.") from error
+        raise NotAllowed(
+            what=f"Cannot listen on port {port}: permission denied.", hint="Use a port of 1024 or above."
+        ) from error
     except OSError as error:
         listening.close()
         what = f"Cannot listen on {host}, port {port}: {error.strerror or error}."
-        raise Conflict(what=what, hint="Choose another one with --port.") from error
+        raise Conflict(what=what, hint="Choose another port with --port.") from error
     return listening

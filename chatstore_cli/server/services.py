@@ -139,19 +139,19 @@ class Services:
 
     @cached_property
     def audit(self) -> ReadAudit:
-        """Who read messages with a key. See server/auditing.py."""
+        """The record of who read messages with a key. See server/auditing.py."""
         from chatstore_cli.wiring.audit import read_audit
 
         return read_audit(lambda: self.stores)
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that nobody waits for. It is cancelled when the server stops."""
+        """Run work that no request waits for. It is cancelled when the server stops."""
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     def lock(self, *subject: str) -> asyncio.Lock:
-        """A lock for what this process does for a subject, one after the other: to start sessions, or to answer in one."""
+        """A lock that makes this process do one thing at a time for a subject, such as starting or answering its sessions."""
         return self._locks.setdefault(subject, asyncio.Lock())
 
     @cached_property
@@ -179,7 +179,7 @@ class Services:
             await self.connections.close_revoked(self.still_grants)
 
     def still_grants(self, access: Access) -> bool:
-        """Whether a caller would still be let in. Nobody is if the keys cannot be read."""
+        """Whether a caller would still be let in. False if the keys cannot be read."""
         try:
             return self.keys.still_grant(access)
         except ChatstoreError as error:

@@ -103,7 +103,8 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch):
         value = "mongodb" if key == "chatstore.threads.backend" else value
         functions = ("registry.prerequisites", "server.responder", "server.dispatch")
         value = "module:function" if key.removeprefix("chatstore.") in functions else value
-        value = "http://h" if key == "chatstore.server.responder_url" else value
+        urls = ("chatstore.server.responder_url", "chatstore.server.cors_origins")
+        value = "http://h" if key in urls else value
         value = "1234" if key == "chatstore.server.body_bytes" else value
         value = {"chatstore.timezone": "Europe/Berlin", "chatstore.usage.currency": "EUR"}.get(key, value)
         value = "0123456789abcdef01234567" if key == "chatstore.agents.default_agent" else value

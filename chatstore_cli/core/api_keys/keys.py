@@ -85,7 +85,7 @@ class ApiKeys:
     def access(self, presented: str) -> Access | None:
         """What the caller who presents this text may do; None if no key has this text.
 
-        Every key is compared, each in constant time, so that the time of the answer says nothing about the keys.
+        Every key is compared, each in constant time, so that the time of the answer reveals nothing about the keys.
         """
         digest = _digest(presented)
         found: Access | None = None

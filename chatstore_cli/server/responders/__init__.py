@@ -1,1 +1,1 @@
-"""The responders: what plays the application. One file for each kind."""
+"""The responders, which answer users' messages in place of an application. One file for each kind."""

@@ -8,7 +8,7 @@ from chatstore_cli.domain.responding import Part, Question
 
 
 class EchoResponder:
-    """Says what it is, and repeats the message."""
+    """Answers with the message, after a notice that no responder is configured."""
 
     async def respond(self, question: Question) -> AsyncIterator[Part]:
         yield f"Echo (no responder is configured): {question.text}"

@@ -20,7 +20,7 @@ from chatstore_cli.server.services import Services
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
 _SECONDS_BETWEEN_SIGNS = 15.0
-"""A comment is sent after this time without a change, so that proxies keep the connection and a lost client is noticed."""
+"""A comment is sent after this time without a change. Proxies then keep the connection, and the server notices a lost client."""
 
 
 @router.get("/events", response_class=StreamingResponse)

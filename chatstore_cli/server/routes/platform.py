@@ -60,7 +60,7 @@ class StartResponse(BaseModel):
 async def start(
     app_id: str, workflow_name: str, services: Served, access: Writer, body: StartRequest | None = None
 ) -> StartResponse:
-    """Start a workflow session. A second request within 15 seconds gets the same session."""
+    """Start a workflow session. A second request within chatstore.server.chat_start_seconds (15) gets the same session."""
     require_tenant(access, app_id)
     asked = body or StartRequest()
     user = asked.user_id or _ANONYMOUS

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 
 router = APIRouter(tags=["Server"])
 
@@ -26,7 +26,7 @@ _PAGE = """<!doctype html>
 
 @router.get("/", response_model=None)
 async def root(request: Request, services: Served) -> Response:
-    """A page for browsers. For programs, what this server is."""
+    """A page for browsers; for programs, the name, the version and the paths of the server."""
     accepted = request.headers.get("accept", "")
     if "text/html" in accepted:
         return HTMLResponse(_PAGE)
@@ -37,7 +37,7 @@ async def root(request: Request, services: Served) -> Response:
 
 @router.get("/health")
 async def health(services: Served) -> dict[str, Any]:
-    """That the server answers. It does not ask the database."""
+    """Whether the server answers. The database is not checked."""
     return {
         "status": "ok",
         "service": SERVICE,
@@ -48,13 +48,13 @@ async def health(services: Served) -> dict[str, Any]:
 
 @router.get("/healthz")
 async def alive() -> dict[str, str]:
-    """That the process answers."""
+    """Whether the process answers. For a liveness probe."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", response_model=None)
 async def ready(services: Served) -> Response:
-    """Whether the database answers. 503 if it does not: recorded messages are kept in the journal meanwhile."""
+    """Whether the database answers: 503 if it does not. Recorded messages are kept in the journal meanwhile."""
     storage = services.storage
     try:
         healthy = storage is None or (await services.reading.run(storage.health, seconds=3)).status == "ok"
@@ -66,6 +66,7 @@ async def ready(services: Served) -> Response:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, access: Reader) -> Response:
-    """The metrics in the format of Prometheus."""
+    """The metrics in the format of Prometheus. They are of all tenants together."""
+    of_all_tenants(access)
     found: Metrics = request.app.state.metrics
     return Response(await asyncio.to_thread(found.text), media_type=found.content_type)

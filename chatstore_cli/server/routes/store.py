@@ -28,7 +28,7 @@ from chatstore_cli.render.rows.search import hit_row
 from chatstore_cli.render.rows.sessions import message_row, session_row, session_view_row
 from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 from chatstore_cli.server.tenants import tenants_of
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
@@ -139,7 +139,7 @@ async def search(
 ) -> dict[str, Any]:
     """Messages that have all words of a text, the newest first, as `chatstore search -o json`.
 
-    Regular expressions are left to the command line: one of them could keep the server busy for ever.
+    Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
     """
     from chatstore_cli.wiring.search import message_searchers
 
@@ -220,7 +220,8 @@ def usage_answer(report: Any, period: Period, currency: str) -> dict[str, Any]:
 
 @router.get("/status")
 async def status(services: Served, access: Reader) -> dict[str, Any]:
-    """What the server records and stores: the queue, the worker's counters, and open sockets."""
+    """What the server records and stores, of all tenants together: the queue, the worker's counters, and open sockets."""
+    of_all_tenants(access)
     worker = services.worker
     stats = None if worker is None else worker.stats()
     figures = ("queue_depth", "flushed", "skipped", "quarantined", "lost", "flush_latency_p50", "flush_latency_p99")
@@ -232,7 +233,7 @@ async def status(services: Served, access: Reader) -> dict[str, Any]:
 
 
 def _tenants(access: Access, tenant: str | None) -> list[str | None]:
-    """The tenants to ask for. A tenant that the caller does not see is like one that does not exist: it has nothing."""
+    """The tenants to ask for. A tenant that the caller does not see has no sessions, like one that does not exist."""
     if tenant is None:
         return tenants_of(access)
     return [tenant] if access.sees(tenant) else []

@@ -19,21 +19,19 @@ from chatstore_cli.server.sockets.frames import Frames, InvalidFrame, accepted
 
 router = APIRouter()
 
-_HELP = (
-    "Send a message to get an answer. Commands: stop cancels the answer, clear starts a new context, help prints this."
-)
+_HELP = "Send a message to get an answer. Commands: stop cancels the answer, clear starts a new context, help shows this text."
 _BUSY = "The previous message is still being answered. Wait for it, or send the command stop."
 _COMMANDS = {"/stop": "stop", "stop": "stop", "/clear": "clear", "clear": "clear", "/help": "help", "help": "help"}
 
 
 @router.websocket("/ws/chat")
 async def chat_socket(socket: WebSocket) -> None:
-    """Talk in one session. Each client may have several sockets; a socket answers one message at a time."""
+    """Exchange messages in one session. A client may open several sockets; a socket answers one message at a time."""
     services = services_of(socket)
     session_id = socket.query_params.get("session_id") or str(uuid.uuid4())
     if socket.state.access.tenants is not None:
         await socket.accept()
-        await socket.close(1008, "The key is limited to tenants, and this session belongs to none.")
+        await socket.close(1008, "The key is limited to tenants, and flat messages have no tenant.")
         return
     slow = {"type": "error", "message": "Error: the client reads too slowly.", "status": "error"}
     async with accepted(socket, services.connections, {**slow, "session_id": session_id}) as frames:
@@ -41,7 +39,7 @@ async def chat_socket(socket: WebSocket) -> None:
 
 
 class _Conversation:
-    """One socket: its session, and the answer that is being made."""
+    """One socket: its session, and the answer in progress."""
 
     def __init__(self, services: Services, session_id: str, frames: Frames) -> None:
         self._services, self._session_id, self._frames = services, session_id, frames
@@ -50,7 +48,7 @@ class _Conversation:
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Welcome the client, then answer its frames until it disconnects. An answer that is being made is cancelled then."""
+        """Welcome the client, then answer its frames until it disconnects. An answer in progress is cancelled then."""
         await self._welcome()
         try:
             async for frame in self._frames.receive():

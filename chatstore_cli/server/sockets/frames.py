@@ -18,7 +18,7 @@ _MOST_WAITING = 1_000
 _MOST_CHARACTERS = 8_000_000
 """Frames that wait for a client, and their size. From there on a replay waits, which leaves room for as much again.
 
-A client that reads more slowly is closed, so that it notices that it missed some.
+The socket of a client that reads more slowly is closed, so that the client notices that frames are missing.
 """
 _SECONDS_FOR_ROOM = 60.0
 
@@ -42,7 +42,7 @@ class Frames:
         self._queue(as_json(frame))
 
     async def put(self, frame: Mapping[str, Any]) -> None:
-        """Queue a frame, and wait for room: for a replay, which may be long. A client that stops reading is closed."""
+        """Queue a frame, and wait for room: for a replay, which may be long. If the client stops reading, its socket is closed."""
         try:
             async with asyncio.timeout(_SECONDS_FOR_ROOM):
                 while self._has_reached(1) and not self.overflowed:
@@ -55,7 +55,7 @@ class Frames:
     def _queue(self, text: str) -> None:
         if self._has_reached(2):
             self.overflowed = True
-        if not self.overflowed:  # after a frame that is missing, no other one follows but the error
+        if not self.overflowed:  # after a missing frame, only the error frame may follow
             self._waiting.put_nowait(text)
             self._characters += len(text)
 
@@ -72,7 +72,7 @@ class Frames:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            yield InvalidFrame("a binary frame; JSON text is expected") if text is None else _object(text)
+            yield InvalidFrame("binary; JSON text is expected") if text is None else _object(text)
 
     async def drained(self) -> None:
         """Wait until every queued frame was given to the connection."""

@@ -28,9 +28,7 @@ app = group("keys", "Create, list and revoke the keys of the server.")
 )
 def create(
     context: typer.Context,
-    name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="A name for people, such as the user of the key.")
-    ],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the key in lists, such as its user.")],
     right: Annotated[
         Right, typer.Option("--right", help="What the key may do. Each right includes those before it.")
     ] = Right.READ,
@@ -39,10 +37,10 @@ def create(
         typer.Option("--tenant", metavar="ID", help="Limit the key to this tenant; repeatable [default: all tenants]."),
     ] = None,
 ) -> None:
-    """Create a key and print it. The key is shown only now: the server keeps a digest of it.
+    """Create a key and print it. The key is shown only now: the server stores only a digest of it.
 
-    A running server accepts the key at once. A key that is limited to tenants sees nothing that belongs to no tenant, such
-    as flat messages.
+    A running server accepts the key at once. A key that is limited to tenants cannot read what has no tenant, such as
+    flat messages.
     """
     invocation = Invocation(context)
     invocation.reject_read_only()
@@ -69,7 +67,7 @@ def revoke(
     context: typer.Context,
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id of the key, as `keys list` prints it.")],
 ) -> None:
-    """Revoke a key. A running server rejects it from now on. Its open sockets are closed within a minute."""
+    """Revoke a key. A running server rejects it at once. Its open sockets are closed within a minute."""
     invocation = Invocation(context)
     invocation.reject_read_only()
     revoked = api_keys(invocation.settings).revoke(key_id)

@@ -37,12 +37,13 @@ def serve(
     """Serve the interfaces of chat applications over HTTP and WebSocket, until TERM or INT.
 
     The server records messages in the journals of mongo.cache.disk_path, and its worker stores them in MongoDB. If
-    MongoDB is unreachable, it starts and records all the same. On TERM or INT it accepts no more requests, closes its
-    sockets, stores what is pending, and exits with status 0 within 10 seconds. What is not stored remains in the
-    journals.
+    MongoDB is unreachable, the server still starts and records messages. On TERM or INT the server accepts no more
+    requests, closes its sockets, stores pending messages, and exits with status 0 within 10 seconds. Messages that are
+    not stored by then remain in the journals.
 
-    By default only this machine can reach the server, without a key. Another address is rejected until a key exists.
-    docs/server.md describes every interface. It needs the extra `server` of this package.
+    By default only this machine can reach the server, and no key is required. Another address is rejected until a key
+    exists. docs/server.md describes the interfaces and the settings. The command needs the extra `server` of this
+    package.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
