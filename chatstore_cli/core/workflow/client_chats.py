@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain
 
 from chatstore_cli.core.sessions.listing import list_sessions
 from chatstore_cli.core.workflow.ag2_manager import AG2Manager
@@ -97,10 +98,10 @@ class ClientChats:
             return session.status is SessionStatus.RUNNING and at is not None and at >= started_after
 
         newest = self._created.newest(SessionQuery(tenant_id=tenant, user_id=user, workflow=workflow), _NEWEST)
-        for session, started_by in newest:
-            is_repeated = request_id is not None and started_by == request_id
-            if is_repeated or (not force_new and is_just_started(session)):
-                return StartedChat(session.session_id, reused=True)
+        repeated = (each.session for each in newest if request_id is not None and each.client_request_id == request_id)
+        started = () if force_new else (each.session for each in newest if is_just_started(each.session))
+        if (session := next(chain(repeated, started), None)) is not None:
+            return StartedChat(session.session_id, reused=True)
         if not force_new:
             return self._start_after(_last_id(newest), chat, is_just_started)
         before = chat.chat_id if request_id is None else f"request {request_id}"
