@@ -19,7 +19,7 @@ from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type, require_right
 from chatstore_cli.server.error_bodies import Refusal, answer_to, refusal_of, unexpected
-from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body
+from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body, bounded_send
 
 _LOG = logging.getLogger("chatstore.server")
 _ACCESS_LOG = logging.getLogger("chatstore.server.access")
@@ -59,6 +59,7 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status, is_complete = 0, False
+        send = bounded_send(send)
 
         async def send_noting(message: Message) -> None:
             nonlocal status, is_complete

@@ -36,7 +36,7 @@ class PlatformTurns:
         event = _text_event(text, "user", _ASSISTANT, self._event_id(chat_id, request_id))
         is_new = await self._save_event(chat_id, workflow, event, source="ws")
         if request_id is not None:
-            self._services.input_requests.close(request_id)
+            self._services.input_requests.close(request_id, self._tenant)
         return is_new
 
     async def answer_workflow(

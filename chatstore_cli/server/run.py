@@ -12,6 +12,7 @@ import uvicorn
 
 from chatstore_cli.domain.errors import BadValue, Conflict, NotAllowed
 from chatstore_cli.server.app import create_app
+from chatstore_cli.server.connections import bounded, most_connections
 from chatstore_cli.server.services import Services
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
 
     services = Services(settings, responder_of(settings))
     listening = _listen(host, port)
-    if not is_loopback(listening.getsockname()[0]) and not services.keys.exist():
+    if not is_loopback(listening.getsockname()[0]) and not services.keys.are_required():
         listening.close()
         hint = "Create one: chatstore serve keys create --name NAME. Or serve on 127.0.0.1."
         raise NotAllowed(what=f"{host} can be reached from other machines, and the server has no keys.", hint=hint)
@@ -73,9 +74,10 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         ws_ping_timeout=30.0,
         lifespan="on",
     )
-    logging.getLogger("uvicorn.error").setLevel(
-        logging.WARNING
-    )  # its lines about sockets contain the whole query, with the key
+    config.load()
+    config.http_protocol_class = bounded(config.http_protocol_class, most_connections(server.sockets))
+    # Its lines about sockets contain the whole query, with the key.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         _Server(config, services, started).run(sockets=[listening])
     except KeyboardInterrupt:  # uvicorn raises the signal again after it has stopped

@@ -137,6 +137,7 @@ async def conversation(services: Served, access: Reader, session_id: str) -> Con
 @router.get("/api/storage/status", response_model=StatusResponse)
 async def storage_status(services: Served, access: Reader) -> StatusResponse:
     """Whether MongoDB answers, and the settings of the cache. Hosts are not named."""
+    of_all_tenants(access)
     mongo, cache = services.settings.mongo, services.settings.mongo.cache
     cached = {
         "max_messages_per_session": cache.max_messages_per_session,

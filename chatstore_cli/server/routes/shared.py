@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 
 router = APIRouter(tags=["Server"])
 
@@ -66,6 +66,7 @@ async def ready(services: Served) -> Response:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, access: Reader) -> Response:
-    """The metrics in the format of Prometheus."""
+    """The metrics in the format of Prometheus. They are of all tenants together."""
+    of_all_tenants(access)
     found: Metrics = request.app.state.metrics
     return Response(await asyncio.to_thread(found.text), media_type=found.content_type)

@@ -28,7 +28,7 @@ from chatstore_cli.render.rows.search import hit_row
 from chatstore_cli.render.rows.sessions import message_row, session_row, session_view_row
 from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 from chatstore_cli.server.tenants import tenants_of
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
@@ -220,7 +220,8 @@ def usage_answer(report: Any, period: Period, currency: str) -> dict[str, Any]:
 
 @router.get("/status")
 async def status(services: Served, access: Reader) -> dict[str, Any]:
-    """What the server records and stores: the queue, the worker's counters, and open sockets."""
+    """What the server records and stores, of all tenants together: the queue, the worker's counters, and open sockets."""
+    of_all_tenants(access)
     worker = services.worker
     stats = None if worker is None else worker.stats()
     figures = ("queue_depth", "flushed", "skipped", "quarantined", "lost", "flush_latency_p50", "flush_latency_p99")
