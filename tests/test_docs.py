@@ -194,8 +194,8 @@ OPTIONS = {name for _, command in EVERYTHING for option in command.params for na
     "--install-completion",
     "--show-completion",
 }
-OTHER_OPTIONS = {"--soak", "--strict"}
-"""Options of pytest and of mypy."""
+OTHER_OPTIONS = {"--soak", "--strict", "--json"}
+"""Options of pytest, of mypy and of curl."""
 COMMAND_PATHS = {path for path, _ in EVERYTHING}
 PROSE_PAGES = [page for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"] if page.name != "cli.md"]
 

@@ -52,6 +52,9 @@ ROUTERS = (
     events.router,
 )
 
+_MESSAGES = {"There was an error parsing the body": "The body cannot be read: it has too many levels or digits."}
+"""What we say instead of the framework. It reports text that is not JSON at all in another way."""
+
 
 def create_app(services: Services) -> ASGIApp:
     """The application over these services, which it starts and stops."""
@@ -140,7 +143,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, Refusal):  # raised while the framework read the body
         return _answer(request, error.__cause__)
     is_unknown = error.status_code == HTTPStatus.NOT_FOUND and form_of(request.scope["path"]) is Form.ERROR_TEXT
-    message = "Not found" if is_unknown else str(error.detail)
+    message = "Not found" if is_unknown else _MESSAGES.get(str(error.detail), str(error.detail))
     answer = answer_to(request.scope["path"], Refusal(error.status_code, message, headers=error.headers))
     if is_unknown:
         answer.body["path"] = request.scope["path"]

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, Unreachable
+from chatstore_cli.server.answers import NoAnswer
 
 
 class Form(Enum):
@@ -102,11 +103,12 @@ def refusal_of(error: ChatstoreError) -> Refusal:
     """The refusal that reports an error of chatstore.
 
     The texts of an unreachable database and of a failure name hosts, folders or documents: these go to the log only.
+    NoAnswer names only what kind of failure it was.
     """
     status = _STATUS.get(error.exit_code, HTTPStatus.INTERNAL_SERVER_ERROR)
     if isinstance(error, Unreachable):
         return Refusal(status, _UNREACHABLE, kind=error.kind)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NoAnswer):
         return Refusal(status, _UNEXPECTED, kind=error.kind)
     return Refusal(status, error.message, kind=error.kind, hint=error.hint)
 

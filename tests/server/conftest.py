@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 
+from tests.support.mongod import Mongod
 from tests.support.served_app import Served, served, settings_of
 
 
@@ -23,3 +25,20 @@ def server(tmp_path: Path, mongo_uri: str, database: Any) -> Iterator[Served]:
     """An application on the shared MongoDB."""
     with served(settings_of(tmp_path, mongo_uri, database.name)) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def one_server(
+    tmp_path_factory: pytest.TempPathFactory, mongod: Mongod, module_database: Database[dict[str, Any]]
+) -> Iterator[Served]:
+    """One application on the shared MongoDB for a module: each costs a second when it stops."""
+    with served(settings_of(tmp_path_factory.mktemp("server"), mongod.uri, module_database.name)) as server:
+        yield server
+
+
+@pytest.fixture
+def emptied(one_server: Served, module_database: Database[dict[str, Any]]) -> Served:
+    """The application of the module, whose database is empty. No test may create a key: it would be required from then on."""
+    for name in module_database.list_collection_names():
+        module_database.drop_collection(name)
+    return one_server
