@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from chatstore_cli import __version__
+from chatstore_cli.server.callers import KEY_COOKIE
 from chatstore_cli.server.page import markdown, words
 
 HEADERS: Mapping[str, str] = {
@@ -43,16 +44,12 @@ def draw(request: Request, template: str, status: int = 200, **values: Any) -> H
     shared = {
         "path": request.url.path,
         "views": VIEWS,
-        "signed_in": COOKIE in request.cookies,
+        "signed_in": KEY_COOKIE in request.cookies,
         "version": __version__,
         "link": _Links(request),
     }
-    html = _environment().get_template(template).render(**shared, **values)
+    html = _environment().get_template(template).render(**shared, status=status, **values)
     return HTMLResponse(html, status, dict(HEADERS))
-
-
-COOKIE = "chatstore_key"
-"""The cookie that holds the key of a browser that signed in."""
 
 
 class _Links:
@@ -87,7 +84,7 @@ def _environment() -> Environment:
         "money": words.money,
         "ago": words.ago,
         "exact": words.exact,
-        "clock": words.clock,
-        "markdown": lambda text: Markup(markdown.to_html(text)),  # noqa: S704 - markdown.py makes harmless HTML only
+        "query": lambda values: urlencode({name: value for name, value in values.items() if value is not None}),
+        "markdown": lambda text: Markup(markdown.to_html(text)),
     }
     return environment

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from chatstore_cli.server.callers import KEY_COOKIE
 from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.page.shell import COOKIE, draw
+from chatstore_cli.server.page.shell import draw
 from chatstore_cli.server.requests import Served
 
 router = APIRouter(include_in_schema=False)
@@ -43,7 +44,7 @@ async def sign_in(request: Request, presented: PresentedKey, services: Served) -
     answer = JSONResponse({"signed_in": True})
     is_encrypted = request.url.scheme == "https"
     answer.set_cookie(
-        COOKIE, presented.key, max_age=_SECONDS, path="/", secure=is_encrypted, httponly=True, samesite="strict"
+        KEY_COOKIE, presented.key, max_age=_SECONDS, path="/", secure=is_encrypted, httponly=True, samesite="strict"
     )
     return answer
 
@@ -52,5 +53,5 @@ async def sign_in(request: Request, presented: PresentedKey, services: Served) -
 async def sign_out() -> Response:
     """Make the browser forget the cookie."""
     answer = JSONResponse({"signed_in": False})
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    answer.delete_cookie(KEY_COOKIE, path="/", httponly=True, samesite="strict")
     return answer

@@ -15,7 +15,13 @@ _SHORT_STEPS = ((timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
 
 def number(value: Any) -> str:
     """A whole number with separators of thousands."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else NONE if value is None else str(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else NONE
+        if value is None
+        else str(value)
+    )
 
 
 def money(value: Any) -> str:
@@ -52,12 +58,6 @@ def exact(value: Any) -> str:
     """An instant to the second, in UTC."""
     moment = _instant(value)
     return NONE if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def clock(value: Any) -> str:
-    """The time of day of an instant, in UTC."""
-    moment = _instant(value)
-    return NONE if moment is None else moment.strftime("%H:%M:%S")
 
 
 def _instant(value: Any) -> datetime | None:
