@@ -22,7 +22,7 @@ from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.page import refusals, session, sign_in, storage, views
+from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -59,6 +59,7 @@ ROUTERS = (
     sign_in.router,
     views.router,
     session.router,
+    deletion.router,
     storage.router,
 )
 

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from chatstore_cli.core.labels.labelled import labelled
 from chatstore_cli.core.sessions.message_page import MessagePlace, message_page
-from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind, ToolDisplay, turn_of
 from chatstore_cli.domain.message import ROLES, Message
 from chatstore_cli.domain.queries import MessageSelection
@@ -82,7 +82,7 @@ async def session(
         "session.html",
         session=found,
         facts=facts_of(found, TimeDisplay()),
-        notes=[],
+        can_delete=access.right.includes(Right.ADMIN),
         turns=[_turn(message) for message in messages],
         labels={kind: label_of(Block(kind, "")) for kind in (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)},
         has_earlier=bool(after or at),

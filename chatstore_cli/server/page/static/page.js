@@ -23,6 +23,15 @@ signIn?.addEventListener("submit", async (event) => {
   }
 });
 
+const deletion = document.querySelector("[data-delete]");
+deletion?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { layout, id } = deletion.dataset;
+  const answer = await post("/page/session/delete", { layout, id });
+  if (answer.ok) location.assign("/page/sessions");
+  else deletion.querySelector("[data-refused]").textContent = (await answer.json()).error.message;
+});
+
 document.querySelector("[data-sign-out]")?.addEventListener("click", async () => {
   await post("/page/sign-out", {});
   location.assign("/page/sign-in");
@@ -68,8 +77,7 @@ if (live !== null) {
     if (!shown.has("cursor")) {
       const events = new EventSource("/store/events");
       const changed = (event) => isOther(JSON.parse(event.data)) || refresh();
-      events.addEventListener("message", changed);
-      for (const kind of ["created", "updated", "changed", "session"]) events.addEventListener(kind, changed);
+      for (const kind of ["new", "changed", "deleted", "missed"]) events.addEventListener(kind, changed);
     }
   }
 }
