@@ -154,7 +154,7 @@ def _missing_names(text: str) -> list[str]:
 
 def _is_defined(node: ast.Module | ast.ClassDef, names: list[str]) -> bool:
     for statement in node.body:
-        if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == names[0]:
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and statement.name == names[0]:
             inner = isinstance(statement, ast.ClassDef) and _is_defined(statement, names[1:]) if names[1:] else True
             if inner:
                 return True

@@ -71,8 +71,8 @@ async def usage(
     """Report tokens and cost by one or several keys, as `chatstore usage -o json`."""
     groupings = _groupings(by)
     named = {
-        "month": month, "last_month": last_month, "this_month": this_month,
-        "last_week": last_week, "this_week": this_week,
+        "--month": month, "--last-month": last_month, "--this-month": this_month,
+        "--last-week": last_week, "--this-week": this_week,
     }  # fmt: skip
     period = chosen_period(named, since, until, utc_now(), zone_of(services, timezone))
     tenants = wanted_tenant(access, tenant)
