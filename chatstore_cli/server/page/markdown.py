@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererProtocol
+from markdown_it.renderer import RendererHTML, RendererProtocol
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
@@ -36,4 +36,4 @@ def _link_open(
 ) -> str:
     tokens[index].attrSet("rel", "noopener noreferrer nofollow")
     tokens[index].attrSet("target", "_blank")
-    return str(renderer.renderToken(tokens, index, options, env))  # type: ignore[attr-defined] # of the renderer for HTML
+    return cast(RendererHTML, renderer).renderToken(tokens, index, options, env)
