@@ -50,8 +50,7 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
     filters = ["", f"tenant={other.tenant}", f"tenant={own.tenant}", f"user={other.user}", "layout=messages"]
     filters += ["layout=workflow", "layout=general", "workflow=research", "since=1d", f"session={other.chat}"]
     filters += [f"session={other.general}", "limit=1", f"tenant={other.tenant}&user={other.user}"]
-    searches = [f"text={text}&{each}" for text in ("refund", other.tenant, "of") for each in filters]
-    searches += [f"text=refund&substring=true&{each}" for each in filters]
+    searches = [f"text=refund&{each}" for each in filters] + [f"text={other.tenant}", "text=of&substring=true"]
     by = ["tenant", "user", "workflow", "model", "day", "agent", "layout", "session", "tenant,user"]
     rooms = [other.room, f"{other.room}-x", "room-unknown"]
     calls = [{"userIdentity": own.user, "roomName": room} for room in (ROOM, other.room, f"{ROOM}-2")]
@@ -253,7 +252,7 @@ def test_a_socket_shows_only_the_tenant_and_reaches_only_its_sessions(worlds):
     places = [
         (app, chat, user)
         for app in (other.tenant, own.tenant)
-        for chat in (other.chat, own.chat, ABSENT.chat)
+        for chat in (other.chat, own.chat)
         for user in (other.user, own.user)
     ]
     for app, chat, user in places:

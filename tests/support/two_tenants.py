@@ -54,12 +54,12 @@ class Worlds:
     database: Any
 
     def of_other(self) -> list[str]:
-        """Every document of the second tenant."""
+        """Every document that names the second tenant, but for what the first one has asked for."""
         return sorted(
             repr(document)
             for name in self.database.list_collection_names()
             for document in self.database[name].find()
-            if OTHER in repr(document)
+            if OTHER in repr(document) and f"'{OWN}'" not in repr(document)
         )
 
 
