@@ -21,6 +21,7 @@ from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.openapi import openapi_of
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -74,6 +75,7 @@ def create_app(services: Services) -> ASGIApp:
     app.state.metrics = metrics = Metrics(services)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = openapi_of(app)  # type: ignore[method-assign]  # the framework's own way to extend the document
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ChatstoreError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
