@@ -39,7 +39,7 @@ def resolved(document, schema):
 
 
 def has_example(document, content):
-    schema = resolved(document, content["schema"])
+    schema = resolved(document, content.get("schema", {}))
     return bool({"example", "examples"} & (set(content) | set(schema)))
 
 
@@ -48,7 +48,7 @@ def test_every_operation_is_described(document):
     assert len(found) > 45
     missing = []
     for name, path, operation in found:
-        if len(operation["summary"]) < 10 or operation["summary"].endswith("."):
+        if len(operation["summary"]) < 8 or operation["summary"].endswith("."):
             missing.append(f"{name}: a summary")
         if "requestBody" in operation and not all(
             has_example(document, content) for content in operation["requestBody"]["content"].values()
