@@ -21,14 +21,12 @@ from chatstore_cli.server.error_bodies import Refusal, refusal_of
 from chatstore_cli.server.requests import Reader, Served, Writer
 from chatstore_cli.server.routes.platform_answers import (
     ChatIds,
-    ChatMeta,
     Exists,
     GeneralChatList,
     GeneralTranscript,
-    NoChat,
-    NoRecentSession,
-    RecentSession,
     RunningSessions,
+    ShownMeta,
+    ShownRecent,
     StartRequest,
     StartResponse,
 )
@@ -112,7 +110,7 @@ async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served
 @router.get(
     "/api/chats/meta/{app_id}/{workflow_name}/{chat_id}",
     response_class=StoredJson,
-    responses={HTTPStatus.OK: {"model": ChatMeta | NoChat}},
+    responses={HTTPStatus.OK: {"model": ShownMeta}},
 )
 async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> StoredJson:
     """What a client needs to open a session."""
@@ -155,7 +153,7 @@ async def running(app_id: str, user_id: str, services: Served, access: Reader) -
 @router.get(
     "/api/sessions/recent/{app_id}/{user_id}",
     response_class=StoredJson,
-    responses={HTTPStatus.OK: {"model": RecentSession | NoRecentSession}},
+    responses={HTTPStatus.OK: {"model": ShownRecent}},
 )
 async def recent(app_id: str, user_id: str, services: Served, access: Reader) -> StoredJson:
     """The running session that a user used last."""

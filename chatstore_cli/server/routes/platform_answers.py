@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 Time = Annotated[str | None, Field(description="ISO 8601, or null if none is stored.")]
 
@@ -46,6 +46,19 @@ _MESSAGE: dict[str, Any] = {
     "sequence": 1,
     "agent_name": "user",
     "metadata": {"source": "general_agent", "ui_context": {}, "workflows": [], "user_id": "ana"},
+}
+_META: dict[str, Any] = {
+    "exists": True,
+    "chat_id": _CHAT,
+    "workflow_name": "research",
+    "has_children": False,
+    "cache_seed": 1096253224,
+    "status": 0,
+    "last_sequence": 4,
+    "last_artifact": _ARTIFACT,
+    "artifact_instance_id": "artifact_0123456789ab",
+    "artifact_state": {"page": 2},
+    "app_id": "acme",
 }
 
 
@@ -125,21 +138,7 @@ class ShownArtifact(BaseModel):
 class ChatMeta(BaseModel):
     """What a client needs to open a session. `artifact_state` is the state of the stored ArtifactInstance."""
 
-    model_config = _examples(
-        {
-            "exists": True,
-            "chat_id": _CHAT,
-            "workflow_name": "research",
-            "has_children": False,
-            "cache_seed": 1096253224,
-            "status": 0,
-            "last_sequence": 4,
-            "last_artifact": _ARTIFACT,
-            "artifact_instance_id": "artifact_0123456789ab",
-            "artifact_state": {"page": 2},
-            "app_id": "acme",
-        }
-    )
+    model_config = _examples(_META)
     exists: Literal[True]
     chat_id: str
     workflow_name: str
@@ -151,6 +150,12 @@ class ChatMeta(BaseModel):
     artifact_instance_id: str | None
     artifact_state: dict[str, Any] | None
     app_id: str
+
+
+class ShownMeta(RootModel[ChatMeta | NoChat]):
+    """The session, or only that it does not exist."""
+
+    model_config = _examples(_META, {"exists": False})
 
 
 class RunningSession(BaseModel):
@@ -185,6 +190,12 @@ class NoRecentSession(BaseModel):
     found: Literal[False]
     chat_id: None
     workflow_name: None
+
+
+class ShownRecent(RootModel[RecentSession | NoRecentSession]):
+    """The session, or that there is none."""
+
+    model_config = _examples({"found": True, **_RUNNING})
 
 
 class GeneralChatRow(BaseModel):
