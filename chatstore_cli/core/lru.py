@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -66,6 +66,11 @@ class LruMap(Generic[Key, Value]):
     def reset_after_fork(self) -> None:
         """In the child of a fork: replace the lock, which a thread of the parent may hold. The entries remain."""
         self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys at this moment, the one written longest ago first."""
+        with self._lock:
+            return iter(list(self._entries))
 
     def __contains__(self, key: object) -> bool:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,6 +21,7 @@ from chatstore_cli.files.ownership import described_access
 
 _LOCK_SECONDS = 10.0
 _MAX_BYTES = 4 * 1024 * 1024
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class ApiKeyFile:
@@ -59,6 +61,11 @@ class ApiKeyFile:
 
     def _read(self, found: os.stat_result) -> tuple[ApiKey, ...]:
         # A file that others can change gives them every right; one that they can read shows them who has keys.
+        if not stat.S_ISREG(found.st_mode):
+            raise NotAllowed(what=f"{self._path} is not a regular file, so its keys are not used.", hint="Delete it.")
+        if found.st_uid != os.geteuid():
+            what = f"{self._path} belongs to another user, so its keys are not used."
+            raise NotAllowed(what=what, hint=described_access(self._path))
         if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             hint = f"Run: chmod 600 {self._path}"
             raise NotAllowed(
@@ -70,10 +77,12 @@ class ApiKeyFile:
             document = json.loads(self._path.read_bytes())
             if document["version"] != 1:
                 raise ValueError("it is of another version of chatstore")
+            if not isinstance(document["keys"], list):
+                raise ValueError("`keys` is not a list")
             return tuple(_key(row) for row in document["keys"])
         except OSError as error:
             raise self._unreadable(error) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             hint = "Restore the file, or delete it and create new keys: chatstore serve keys create"
             raise ChatstoreError(what=f"{self._path} is not a file of keys: {error}.", hint=hint) from error
 
@@ -96,6 +105,8 @@ def _key(row: dict[str, Any]) -> ApiKey:
     tenants = row["tenants"]
     if tenants is not None and not (isinstance(tenants, list) and all(isinstance(each, str) for each in tenants)):
         raise ValueError("`tenants` is not a list of texts")
+    if not isinstance(row["sha256"], str) or not _DIGEST.fullmatch(row["sha256"]):
+        raise ValueError("`sha256` is not a digest")
     return ApiKey(
         str(row["key_id"]),
         str(row["name"]),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
@@ -20,6 +21,11 @@ _LOG = logging.getLogger("chatstore.server")
 
 OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz"})
 """Paths that need no key."""
+
+_OPEN_PREFIXES = ("/page/static/", "/page/sign-")
+_COOKIE_PREFIXES = ("/page/", "/store/")
+KEY_COOKIE = "chatstore_key"
+"""The cookie that holds the key of a browser that signed in. Only the page and the routes that it uses accept it."""
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
@@ -60,7 +66,8 @@ class BrowserRules:
 
     def _is_allowed(self, origin: str, host: str) -> bool:
         origin = origin.lower()
-        return "*" in self.origins or origin in self.origins or origin.partition("://")[2] == host.lower()
+        is_own = host != "" and origin.partition("://")[2] == host.lower()
+        return is_own or "*" in self.origins or origin in self.origins
 
     @staticmethod
     def _changes(scope: Scope) -> bool:
@@ -83,7 +90,7 @@ def check_content_type(scope: Scope, headers: Headers) -> None:
 
 def access_of(keys: ApiKeys, scope: Scope, headers: Headers) -> Access:
     """What the caller may do. Raises Refusal if the server has keys and the request has none of them."""
-    if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
+    if scope["type"] == "http" and (scope["path"] in OPEN_PATHS or scope["path"].startswith(_OPEN_PREFIXES)):
         return Access(Right.READ, frozenset())
     try:
         return _access_with_key(keys, scope, headers) if keys.are_required() else EVERYTHING
@@ -111,19 +118,32 @@ def require_right(access: Access, right: Right) -> None:
         raise Refusal(HTTPStatus.FORBIDDEN, message, kind="right")
 
 
-def _presented_key(scope: Scope, headers: Mapping[str, str]) -> str | None:
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials.strip():
-        return credentials.strip()
-    if headers.get("x-api-key"):
-        return headers["x-api-key"]
+def _presented_key(scope: Scope, headers: Headers) -> str | None:
+    """The key that the request has, in any of its places. Raises Refusal for several different ones.
+
+    If one of several were chosen, a key that a proxy adds and one that its client sends could change places.
+    """
+    presented = {each.strip() for each in headers.getlist("x-api-key")}
+    for each in headers.getlist("authorization"):
+        scheme, _, credentials = each.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            presented.add(credentials.strip())
     if scope["type"] == "websocket":  # a page cannot set headers of a socket
-        return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("access_token", [])), None)
-    return None
+        presented.update(parse_qs(scope["query_string"].decode("latin-1")).get("access_token", []))
+    presented.discard("")
+    if not presented and scope["type"] == "http" and scope["path"].startswith(_COOKIE_PREFIXES):
+        presented.add(cookie_parser(headers.get("cookie", "")).get(KEY_COOKIE, ""))
+        presented.discard("")
+    if len(presented) > 1:
+        message = "The request has several different keys. Send one."
+        raise Refusal(HTTPStatus.UNAUTHORIZED, message, kind="several_keys", headers=_UNAUTHORIZED)
+    return next(iter(presented), None)
 
 
 def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+    """A host as it is in a URL, without a port: an IPv6 address is in brackets."""
+    is_address = host.count(":") > 1 and not host.startswith("[")
+    return f"[{host}]" if is_address else _without_port(host)
 
 
 def _without_port(host: str) -> str:

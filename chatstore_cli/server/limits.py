@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Send
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.server.error_bodies import Refusal
 
 _MOST_CALLERS = 10_000
+_BODY_SECONDS = 30.0
+_SEND_SECONDS = 60.0
 
 
 class RequestRate:
@@ -40,23 +43,40 @@ class RequestRate:
         self._allowances.put(caller, (left - 1, now))
 
 
-def bounded_body(receive: Receive, headers: Headers, most: int) -> Receive:
-    """The same stream of a request's body, which raises Refusal when it has more than `most` bytes."""
+def bounded_body(receive: Receive, headers: Headers, most: int, seconds: float = _BODY_SECONDS) -> Receive:
+    """The same stream of a request's body, which raises Refusal for more than `most` bytes, and after `seconds`."""
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
         raise _too_large(most)
-    seen = 0
+    seen, is_complete = 0, False
+    ends_at = asyncio.get_running_loop().time() + seconds
 
     async def receive_bounded() -> Message:
-        nonlocal seen
-        message = await receive()
-        if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > most:
-                raise _too_large(most)
+        nonlocal seen, is_complete
+        if is_complete:  # what follows is the end of the connection
+            return await receive()
+        try:
+            async with asyncio.timeout_at(ends_at):
+                message = await receive()
+        except TimeoutError as error:
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"The body took more than {seconds:g} seconds.") from error
+        is_complete = message["type"] != "http.request" or not message.get("more_body", False)
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise _too_large(most)
         return message
 
     return receive_bounded
+
+
+def bounded_send(send: Send, seconds: float = _SEND_SECONDS) -> Send:
+    """The same way to the client, which raises TimeoutError if the client does not read what was sent before."""
+
+    async def send_bounded(message: Message) -> None:
+        async with asyncio.timeout(seconds):
+            await send(message)
+
+    return send_bounded
 
 
 class OpenSockets:

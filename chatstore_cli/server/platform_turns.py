@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT, WORKFLOW_LAYOU
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
 from chatstore_cli.domain.workflow.chats import SavedAs
-from chatstore_cli.server.answers import Answer, parts_of
+from chatstore_cli.server.answers import whole_answer
 from chatstore_cli.server.error_bodies import refusal_of, unexpected
 from chatstore_cli.server.input_requests import InputRequest
 from chatstore_cli.server.services import Services
@@ -82,9 +81,8 @@ class PlatformTurns:
         """Record what the user wrote, once. `request_id` may be that of a request for input, which is answered then."""
         await self._save(turn, turn.turn_id, turn.text, _USER)
         if request_id:
-            asked = InputRequest(self._tenant, self._user, turn.session.session_id, turn.workflow or "")
-            if self._services.input_requests.find(request_id) == asked:
-                self._services.input_requests.close(request_id)
+            answered = InputRequest(self._tenant, self._user, turn.session.session_id, turn.workflow or "")
+            self._services.input_requests.close(request_id, answered)
 
     def answer_later(self, turn: UserTurn) -> None:
         """Answer a recorded turn after earlier ones of its session, also if the client disconnects meanwhile.
@@ -113,28 +111,31 @@ class PlatformTurns:
         stored = await self._stored(turn.session)
         if any(each.message_id == turn.answer_id for each in stored):
             return
-        answer = Answer()
+        used: list[TurnUsage] = []
         try:
-            await self._ask(await self._question(turn, stored), turn, answer)
-            if answer.text:
-                await self._save(turn, turn.answer_id, answer.text, _ASSISTANT)
+            text = await self._ask(await self._question(turn, stored), turn, used)
+            if text:
+                await self._save(turn, turn.answer_id, text, _ASSISTANT)
         finally:
-            for used in answer.usage:  # what a failed answer used was paid too
-                await self._services.reading.run(lambda used=used: self._count(turn, used))  # type: ignore[misc]  # bound now
+            for each in used:  # what a failed answer used was paid too
+                await self._services.reading.run(lambda each=each: self._count(turn, each))  # type: ignore[misc]  # bound now
         if turn.workflow is not None:
             data = {"chat_id": turn.session.session_id, "workflow_name": turn.workflow}
             self._tell(turn, wire.envelope("chat.run_complete", data))
 
-    async def _ask(self, question: Question, turn: UserTurn, answer: Answer) -> None:
+    async def _ask(self, question: Question, turn: UserTurn, used: list[TurnUsage]) -> str:
+        """The text of the answer. What it used is added to `used`, also if it fails then. Raises NoAnswer."""
+
+        def pass_on(part: TurnUsage | Event) -> None:
+            if isinstance(part, Event):
+                self._note_event(turn, part)
+                return
+            used.append(part)
+            for kind in ("chat.usage_delta", "chat.usage_summary"):
+                self._tell(turn, wire.usage_frame(kind, turn.session.session_id, part))
+
         seconds = self._services.settings.chatstore.server.responder_seconds
-        async with aclosing(parts_of(self._services.responder, question, seconds)) as parts:
-            async for part in parts:
-                answer.add(part)
-                if isinstance(part, Event):
-                    self._note_event(turn, part)
-                elif isinstance(part, TurnUsage):
-                    for kind in ("chat.usage_delta", "chat.usage_summary"):
-                        self._tell(turn, wire.usage_frame(kind, turn.session.session_id, part))
+        return (await whole_answer(self._services.responder, question, seconds, pass_on)).text
 
     def _note_event(self, turn: UserTurn, event: Event) -> None:
         session_id = turn.session.session_id
@@ -225,6 +226,7 @@ class PlatformTurns:
             agent_name=_ASSISTANT,
             session_type="general" if turn.workflow is None else "workflow",
             turn_id=used.turn_id,
+            model_name=used.model,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, cast
 
@@ -20,8 +20,13 @@ def services_of(connection: HTTPConnection) -> Services:
     return cast(Services, connection.app.state.services)
 
 
-def _needs(right: Right) -> Callable[[HTTPConnection], Access]:
-    def access_of(connection: HTTPConnection) -> Access:
+async def _services(connection: HTTPConnection) -> Services:
+    # The framework runs dependencies that are not coroutines in threads.
+    return services_of(connection)
+
+
+def _needs(right: Right) -> Callable[[HTTPConnection], Awaitable[Access]]:
+    async def access_of(connection: HTTPConnection) -> Access:
         access: Access = connection.state.access
         require_right(access, right)
         return access
@@ -29,7 +34,7 @@ def _needs(right: Right) -> Callable[[HTTPConnection], Access]:
     return access_of
 
 
-Served = Annotated[Services, Depends(services_of)]
+Served = Annotated[Services, Depends(_services)]
 Reader = Annotated[Access, Depends(_needs(Right.READ))]
 """A caller who may read."""
 Writer = Annotated[Access, Depends(_needs(Right.WRITE))]

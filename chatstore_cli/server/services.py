@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
-from chatstore_cli.library.worker import ChatPersistenceWorker
 from chatstore_cli.server.dispatch import Dispatch
 from chatstore_cli.server.input_requests import InputRequests
 from chatstore_cli.server.limits import OpenSockets
 from chatstore_cli.server.live import LiveChanges
 from chatstore_cli.server.open_sockets import OpenConnections
+from chatstore_cli.server.preparation import Preparation
 from chatstore_cli.server.threads import WorkThreads
 from chatstore_cli.wiring.server import api_keys
 
@@ -37,13 +38,15 @@ if TYPE_CHECKING:
     from chatstore_cli.core.workflow.client_chats import ClientChats
     from chatstore_cli.domain.artifacts import ArtifactReader
     from chatstore_cli.domain.responding import Responder
+    from chatstore_cli.library.worker import ChatPersistenceWorker
     from chatstore_cli.wiring.stores import Stores
 
 _LOG = logging.getLogger("chatstore.server")
 
 _RECORDING_THREADS = 4
-_STOP_SECONDS = 8.0
-_PREPARE_SECONDS = 60.0
+_STORE_SECONDS = 3.0
+"""Seconds that a stopping server waits for the database. See `run.py` for the seconds of the other steps."""
+_CLOSE_SECONDS = 0.5
 _SECONDS_BETWEEN_KEY_CHECKS = 20.0
 
 
@@ -65,6 +68,7 @@ class Services:
         self.input_requests = InputRequests()
         self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self.live = LiveChanges(settings)
+        self.preparation: Preparation | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.started_at: datetime = utc_now()
         self._started = time.monotonic()
@@ -160,17 +164,18 @@ class Services:
         server = self.settings.chatstore.server
         return WorkThreads("database", server.read_threads, server.read_seconds, self.stores.within)
 
-    @cached_property
+    @property
     def worker(self) -> ChatPersistenceWorker | None:
-        """The worker that stores what the cache records; None if the database is disabled."""
-        return None if self.storage is None else ChatPersistenceWorker(self.cache, self.storage)
+        """The worker that stores what the cache records; None if the database is disabled, and until the worker starts."""
+        return None if self.preparation is None else self.preparation.worker
 
     async def start(self) -> None:
-        """Start the worker, and create missing indexes if the database answers. An outage does not stop the start."""
+        """Load the journals, and begin to prepare the database. An outage does not stop the start."""
         await self.recording.run(self.cache.load_journals)
         self.in_background(self._close_revoked())
-        if self.settings.mongo.enabled:
-            self._preparing = asyncio.create_task(self._prepare())
+        if self.storage is not None:
+            self.preparation = Preparation(self.cache, self.storage)
+            self.preparation.start()
 
     async def _close_revoked(self) -> None:
         """Close the sockets whose keys were revoked, until the server stops."""
@@ -186,32 +191,21 @@ class Services:
             _LOG.error("The keys cannot be read. %s", error.as_text())
             return False
 
-    async def _prepare(self) -> None:
-        """Start what needs the database. Requests are answered meanwhile."""
-        try:
-            await self.recording.run(self._start_worker)
-            await self.reading.run(self._create_indexes, seconds=_PREPARE_SECONDS)
-        except ChatstoreError as error:
-            _LOG.warning("The database is not ready. The server serves from the cache. %s", error.as_text())
-
-    def _start_worker(self) -> None:
-        if self.worker is not None:
-            self.worker.start()
-
-    def _create_indexes(self) -> None:
-        """Create the indexes that are missing. None of them makes MongoDB delete documents at once."""
-        for layout in ("messages", "workflow", "general"):
-            self.stores.create_missing_indexes(layout)
-
     async def stop(self) -> None:
         """Store what is pending, within some seconds. What is not stored remains in the journals."""
         self.live.stop()
         for task in list(self._background):
             task.cancel()
-        if self.worker is not None:
-            await self.recording.run(lambda: self.worker is not None and self.worker.stop(_STOP_SECONDS))
+        if self.preparation is not None:
+            self.preparation.stop()
+        worker = self.worker
+        if worker is not None:
+            await self.recording.run(lambda: worker.stop(_STORE_SECONDS))
         await self.recording.run(self.cache.close)
-        if "stores" in self.__dict__:
-            self.stores.close()
-        if self.storage is not None:
-            self.storage.close()
+        with suppress(ChatstoreError):  # a database that hangs is not waited for
+            await self.recording.run(self._close_connections, seconds=_CLOSE_SECONDS)
+
+    def _close_connections(self) -> None:
+        for each in (self.__dict__.get("stores"), self.storage):
+            if each is not None:
+                each.close()

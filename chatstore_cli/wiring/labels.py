@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chatstore_cli.domain.errors import Unreachable
 
 if TYPE_CHECKING:
+    from chatstore_cli.core.verify.checklist import Check
     from chatstore_cli.domain.indexes.specs import IndexSpec
     from chatstore_cli.domain.labels import LabelStore, SessionRef
     from chatstore_cli.wiring.stores import Stores
@@ -73,3 +74,27 @@ def label_indexes(stores: Stores) -> list[IndexSpec]:
 
     name = stores.settings.chatstore.labels.collection
     return [label_index_spec(name)] if collection_facts(stores.connection, name).exists else []
+
+
+def label_checks(stores: Stores) -> list[Check]:
+    """The check of `chatstore verify` that looks for labels without a session, within the limits of the settings."""
+    from chatstore_cli.core.labels.orphans import OrphanedLabels
+    from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
+    from chatstore_cli.core.verify.labels import label_verdict
+    from chatstore_cli.domain.errors import NotAllowed
+    from chatstore_cli.mongo.foreign_documents import lacks_right
+
+    bounds = stores.settings.verify
+
+    def labels() -> Verdict:
+        store = label_store(stores)
+        orphans = OrphanedLabels(stores.session_readers(), store)
+        try:
+            with stores.within(bounds.seconds_per_check):
+                return label_verdict(orphans, store.collection, bounds.sample, bounds.seconds_per_check)
+        except NotAllowed as error:
+            if not lacks_right(error):
+                raise
+            return skipped(f"this user may not read {store.collection}, or the sessions that have labels")
+
+    return [Check("labels", labels, "connection")]

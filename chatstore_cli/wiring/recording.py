@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import BadValue, ChatstoreError
+from chatstore_cli.domain.errors import BadValue, ChatstoreError, NotAllowed
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.recording import RecordingJournal, RefusedMessages
@@ -26,6 +27,20 @@ def recording_journal(disk_path: str | Path | None, fsync: str) -> RecordingJour
         return JournalWriter(Path(disk_path).expanduser(), fsync)
     except (OSError, RuntimeError) as error:
         raise ChatstoreError(what=f"Cannot use the folder {disk_path}: {error}.", hint="Check disk_path.") from error
+
+
+def require_writable_folder(folder: Path) -> None:
+    """Create a folder of journals if it does not exist. Raises NotAllowed if no journal could be created there."""
+    from chatstore_cli.files.ownership import described_access
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written"
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+    if reason is not None:
+        what = f"Messages cannot be recorded in the folder {folder}: {reason}."
+        raise NotAllowed(what=what, hint=f"{described_access(folder)} Grant access, or set mongo.cache.disk_path.")
 
 
 def refused_messages(journals: Path | None, state_folder: str | None) -> RefusedMessages:

@@ -35,6 +35,7 @@ def store_checks(
     from chatstore_cli.wiring.agents import agent_checks
     from chatstore_cli.wiring.general import general_checks
     from chatstore_cli.wiring.journals import journal_folder, named_journals, pending_lines
+    from chatstore_cli.wiring.labels import label_checks
     from chatstore_cli.wiring.phone_numbers import phone_number_checks
 
     for name in journals:
@@ -74,7 +75,7 @@ def store_checks(
         *(general_checks(stores) if stores.uses_mongo() else []),
         *registry,
         *(
-            [*agent_checks(stores), *phone_number_checks(stores), *agent_state_checks(stores)]
+            [*agent_checks(stores), *phone_number_checks(stores), *agent_state_checks(stores), *label_checks(stores)]
             if stores.uses_mongo()
             else []
         ),

@@ -17,7 +17,7 @@ from tests.support.ag2_events import text
 
 INTERNAL = {
     "LocalChatCache": {"encode_entry", "on_new_message", "pending", "start_over_after_fork"},
-    "MongoChatStorage": {"newest_stored", "rules", "stored_contents", "stores", "tombstone"},
+    "MongoChatStorage": {"newest_stored", "rules", "stored_contents", "stores", "tombstone", "with_settings"},
     "ChatPersistenceWorker": {"start_over_after_fork"},
 }
 """What only the library's own parts use: cache, storage and worker use it of each other, and they are synchronous."""

@@ -35,6 +35,7 @@ NAMES = [
     "agent-versions",
     "phone-routes",
     "agent-states",
+    "labels",
     "journal-folder",
     "ignored-files",
     "journal-times",
@@ -90,6 +91,7 @@ def test_a_healthy_store_passes_everything_and_leaves_nothing_behind(chatstore, 
         "agent-versions": "agents has no agents",
         "phone-routes": "lk_telephony_bindings has no route to an agent",
         "agent-states": "states has no state with a current agent",
+        "labels": "chatstore_labels has no labels of sessions that can be looked up",
     }
     assert all(row["seconds"] >= 0 and row["hint"] is None for row in rows)
     assert f"database {database.name}" in outcome.err
@@ -439,3 +441,20 @@ def test_an_interrupt_drops_the_scratch_collection(chatstore, database, fail_poi
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=120) == 130
     assert database.list_collection_names() == []
+
+
+def test_labels_of_a_deleted_session_are_named(chatstore, database):
+    for name in ("c1", "c2"):
+        fields = {"chat_id": name, "app_id": "acme", "workflow_name": "Generator", "status": 0, "messages": []}
+        database["chat_sessions"].insert_one({"_id": name, **fields})
+        assert chatstore("sessions", "tag", name, "billing").code == 0
+    assert check(chatstore, "labels")["status"] == "pass"
+    database["chat_sessions"].delete_one({"_id": "c2"})
+    row = check(chatstore, "labels")
+    assert (row["status"], row["detail"]) == (
+        "warn",
+        "2 sessions with labels looked up; workflow session c2 does not exist",
+    )
+    assert "prune-labels" in row["hint"]
+    assert chatstore("sessions", "prune-labels", "--yes").code == 0
+    assert check(chatstore, "labels")["status"] == "pass"

@@ -23,11 +23,16 @@ class OrphanedLabels:
 
     def find(self) -> Iterator[SessionRef]:
         """The sessions that have labels and no longer exist. Each is looked up."""
-        for ref in self._labels.every():
-            if (exists := self._exists(ref)) is None:
+        for ref, exists in self.examined():
+            if exists is None:
                 self.not_examined += 1
             elif not exists:
                 yield ref
+
+    def examined(self) -> Iterator[tuple[SessionRef, bool | None]]:
+        """The sessions that have labels, and whether each exists; None if that is not known."""
+        for ref in self._labels.every():
+            yield ref, self._exists(ref)
 
     def remove(self, ref: SessionRef) -> int:
         """Delete the labels of a session, unless it exists again. Returns the number of deleted documents."""

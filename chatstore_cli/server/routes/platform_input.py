@@ -72,8 +72,8 @@ async def submit(body: SubmitBody, services: Served, access: Writer) -> SubmitAn
     """Answer a request for input. Its first answer counts; afterwards the request does not exist any more."""
     if not body.user_input.strip():
         raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
-    asked = services.input_requests.find(body.input_request_id)
-    if asked is None or not access.sees(asked.tenant):
+    asked = services.input_requests.find(body.input_request_id, access)
+    if asked is None:
         raise Refusal(HTTPStatus.NOT_FOUND, NO_REQUEST)
     await _record(services, asked, body.user_input, body.input_request_id)
     return SubmitAnswer()

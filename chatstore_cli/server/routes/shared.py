@@ -8,20 +8,16 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 
 router = APIRouter(tags=["Server"])
 
 SERVICE = "chatstore"
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>chatstore</title>
-<p>chatstore is running. The interfaces are described in <a href="/docs">/docs</a>.</p></html>
-"""
 
 
 @router.get("/", response_model=None)
@@ -29,7 +25,7 @@ async def root(request: Request, services: Served) -> Response:
     """A page for browsers; for programs, the name, the version and the paths of the server."""
     accepted = request.headers.get("accept", "")
     if "text/html" in accepted:
-        return HTMLResponse(_PAGE)
+        return RedirectResponse("/page/sessions", HTTPStatus.SEE_OTHER)
     endpoints = sorted(request.app.openapi()["paths"])
     body = {"status": "online", "service": SERVICE, "name": SERVICE, "version": __version__, "endpoints": endpoints}
     return JSONResponse(body)
@@ -66,6 +62,7 @@ async def ready(services: Served) -> Response:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, access: Reader) -> Response:
-    """The metrics in the format of Prometheus."""
+    """The metrics in the format of Prometheus. They are of all tenants together."""
+    of_all_tenants(access)
     found: Metrics = request.app.state.metrics
     return Response(await asyncio.to_thread(found.text), media_type=found.content_type)

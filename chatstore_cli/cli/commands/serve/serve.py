@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command_with_subcommands, reject_parent_options
 from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.render.rows.server import server_record
 
 app, register = command_with_subcommands(
     "serve",
@@ -36,32 +38,58 @@ def serve(
 ) -> None:
     """Serve the interfaces of chat applications over HTTP and WebSocket, until TERM or INT.
 
-    The server records messages in the journals of mongo.cache.disk_path, and its worker stores them in MongoDB. If
-    MongoDB is unreachable, the server still starts and records messages. On TERM or INT the server accepts no more
-    requests, closes its sockets, stores pending messages, and exits with status 0 within 10 seconds. Messages that are
-    not stored by then remain in the journals.
+    The server records messages in the journals of mongo.cache.disk_path. Its worker stores them in MongoDB, together
+    with messages that earlier processes left in the journals. If MongoDB is unreachable, the server still starts and
+    records messages. On TERM or INT the server accepts no more requests, closes its sockets, stores pending messages, and
+    exits with status 0 within 10 seconds. Messages that are not stored by then remain in the journals. A second signal
+    ends the server at once, with status 130.
 
     By default only this machine can reach the server, and no key is required. Another address is rejected until a key
-    exists. docs/server.md describes the interfaces and the settings. The command needs the extra `server` of this
-    package.
+    exists. The log on stderr lists requests, without their texts, and what the worker stored; --quiet reduces it to
+    warnings, --verbose adds each recorded message. With -o json one object on stdout has the URL once requests are
+    accepted. The server is one process. docs/server.md describes the interfaces and the settings. The command needs the
+    extra `server` of this package.
     """
     if context.invoked_subcommand is not None:
         reject_parent_options(context)
         return
     invocation = Invocation(context, layout=None)
     invocation.reject_read_only()
-    settings = invocation.settings
     require_server_extra()
-    from chatstore_cli.server.masked_log import MaskingFormatter, secrets_of
+    _log_to_stderr(invocation)
     from chatstore_cli.server.run import serve as run_server
 
-    level = logging.WARNING if invocation.options.quiet else logging.INFO
+    run_server(invocation.settings, host, port, started=lambda url, needs_keys: _announce(invocation, url, needs_keys))
+
+
+def _log_to_stderr(invocation: Invocation) -> None:
+    from chatstore_cli.server.masked_log import MaskingFormatter, secrets_of
+
+    options = invocation.options
+    level = logging.WARNING if options.quiet else logging.DEBUG if options.verbose else logging.INFO
     handler = logging.StreamHandler()
-    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(message)s", secrets_of(settings)))
-    logging.basicConfig(level=level, handlers=[handler])
-    if settings.mongo.enabled:
-        invocation.say(f"Target: {invocation.target}")
-    run_server(settings, host, port, started=lambda address: invocation.say(f"Serving on {address}"))
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(message)s", secrets_of(invocation.settings)))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])  # of other packages: the driver's details have texts
+    logging.getLogger("chatstore").setLevel(level)
+
+
+def _announce(invocation: Invocation, url: str, needs_keys: bool) -> None:
+    settings = invocation.settings
+    target = invocation.target if settings.mongo.enabled else None
+    journals, responder = str(settings.mongo.cache.disk_path), settings.chatstore.server.responder
+    invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
+    invocation.say(f"Journals: {journals}. Responder: {responder}. Keys: {'required' if needs_keys else 'none'}.")
+    invocation.say(f"Serving on {url}. TERM or INT stops it.")
+    if not invocation.is_table:
+        record = server_record(
+            url=url,
+            process=os.getpid(),
+            target=target,
+            journals=journals,
+            responder=responder,
+            needs_keys=needs_keys,
+        )
+        invocation.emit(record)
 
 
 def require_server_extra() -> None:
