@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.core.watch.feed import Watch
 from chatstore_cli.domain.queries import SessionQuery
@@ -26,6 +26,13 @@ _MOST_WAITING = 1_000
 LayoutAndId = tuple[str, str]
 
 
+class Told(NamedTuple):
+    """A frame for clients. `after_turns`: it comes after the turns that are stored by then, because it refers to them."""
+
+    frame: Mapping[str, Any]
+    after_turns: bool
+
+
 class Subscription:
     """The changes that one subscriber wants. Use it as a context manager, which ends it."""
 
@@ -34,7 +41,7 @@ class Subscription:
     ) -> None:
         self._live, self._wants, self._follows = live, wants, follows
         self._changes: asyncio.Queue[SessionChange | None] = asyncio.Queue(_MOST_WAITING)
-        self._frames: list[Mapping[str, Any]] = []
+        self._told: list[Told] = []
         self.overflowed = False
         self.missed_frames = False
         """Whether frames were dropped, because the subscriber did not take them."""
@@ -55,9 +62,9 @@ class Subscription:
         while not self._changes.empty():
             self._changes.get_nowait()
 
-    def take_frames(self) -> list[Mapping[str, Any]]:
+    def take_told(self) -> list[Told]:
         """The frames that wait, each once."""
-        taken, self._frames = self._frames, []
+        taken, self._told = self._told, []
         return taken
 
     def offer(self, change: SessionChange) -> None:
@@ -70,14 +77,14 @@ class Subscription:
         if self._follows(session):
             self._put(None)
 
-    def tell(self, session: LayoutAndId, frame: Mapping[str, Any]) -> None:
+    def tell(self, session: LayoutAndId, told: Told) -> None:
         """Give the subscriber a frame about this session if it follows it, and wake it."""
         if not self._follows(session):
             return
-        if len(self._frames) >= _MOST_WAITING:
+        if len(self._told) >= _MOST_WAITING:
             self.missed_frames = True
             return
-        self._frames.append(frame)
+        self._told.append(told)
         self._put(None)
 
     def _put(self, change: SessionChange | None) -> None:
@@ -125,10 +132,10 @@ class LiveChanges:
         for each in list(self._subscribers):
             each.touch((layout, session_id))
 
-    def tell(self, layout: str, session_id: str, frame: Mapping[str, Any]) -> None:
+    def tell(self, layout: str, session_id: str, told: Told) -> None:
         """Give a frame to each subscriber that follows the session: what clients should know, but what nobody stores."""
         for each in list(self._subscribers):
-            each.tell((layout, session_id), frame)
+            each.tell((layout, session_id), told)
 
     def stop(self) -> None:
         """End the thread soon. It is a daemon, so a database that hangs does not hold up the end of the process."""

@@ -18,7 +18,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.server import run
 from chatstore_cli.server.services import Services
 
-_WITHIN = 60.0
+_WITHIN = 20.0
 
 
 class Scripted:
@@ -107,9 +107,7 @@ class PlatformServer:
 
     def start_chat(self, tenant: str, user: str = "ana", workflow: str = "flow") -> str:
         """A new workflow session; the path of its socket."""
-        started = self.services.platform.start(
-            tenant, workflow, user, request_id=None, force_new=True, reuse_seconds=0
-        )
+        started = self.services.platform.start(tenant, workflow, user, request_id=None, force_new=True, reuse_seconds=0)
         return f"/ws/{workflow}/{tenant}/{started.chat_id}/{user}"
 
 

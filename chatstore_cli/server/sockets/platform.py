@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotFound, Prer
 from chatstore_cli.domain.mixed_transcript import ClientPosition
 from chatstore_cli.domain.session import Session
 from chatstore_cli.server.error_bodies import refusal_of, unexpected
+from chatstore_cli.server.live import Told
 from chatstore_cli.server.platform_turns import workflow_session
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.platform import artifact_body, instant, status_number
@@ -163,18 +165,30 @@ class _PlatformSocket:
             lambda change: replay.is_concerned(change.session), lambda session: replay.follows(*session)
         ) as subscription:
             while True:
-                frames = subscription.take_frames()
-                try:
-                    await replay.catch_up()  # a frame may follow a turn, so the turns that are stored by now come first
-                except Exception as error:  # noqa: BLE001 - one failure must not end the live turns of the socket
-                    text = error.as_text() if isinstance(error, ChatstoreError) else repr(error)
-                    _LOG.warning("Live turns of a socket: %s", text)
-                for frame in frames:
-                    self._frames.send(frame)
+                await self._send_told(subscription.take_told())
                 if subscription.missed_frames:
                     self._frames.overflowed = True
                 await subscription.next(_POLL_SECONDS)
                 subscription.forget_waiting()  # one replay covers them all
+
+    async def _send_told(self, told: Sequence[Told]) -> None:
+        """Send these frames and all turns that are stored by now, before the first frame that comes after turns."""
+        is_caught_up = False
+        for frame, after_turns in told:
+            if after_turns and not is_caught_up:
+                await self._catch_up()
+                is_caught_up = True
+            self._frames.send(frame)
+        if not is_caught_up:
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._replay.catch_up()
+        except ChatstoreError as error:
+            _LOG.warning("Live turns of a socket: %s", error.as_text())
+        except Exception:  # noqa: BLE001 - one failure must not end the live turns of the socket
+            _LOG.exception("Live turns of a socket.")
 
     async def _ping(self) -> None:
         while True:
