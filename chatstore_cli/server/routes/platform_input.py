@@ -31,6 +31,7 @@ class InputBody(BaseModel):
 class InputAnswer(BaseModel):
     """The message was recorded. The answer comes through the sockets of the session."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "accepted", "transport": "websocket"}]})
     status: str = "accepted"
     transport: str = "websocket"
 
@@ -46,6 +47,9 @@ class SubmitBody(BaseModel):
 class SubmitAnswer(BaseModel):
     """The input was recorded."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": "success", "message": "The input was submitted."}]}
+    )
     status: str = "success"
     message: str = "The input was submitted."
 
