@@ -79,7 +79,7 @@ async def submit(body: SubmitBody, services: Served, access: Writer) -> SubmitAn
     asked = requests.find(body.input_request_id, access)
     if asked is None:
         raise Refusal(HTTPStatus.NOT_FOUND, NO_REQUEST)
-    requests.close(body.input_request_id, asked.tenant)  # before anything is awaited: of several answers one counts
+    requests.close(body.input_request_id, asked)  # before anything is awaited: of several answers one counts
     try:
         await _record(services, asked, text, body.input_request_id)
     except BaseException:
