@@ -22,6 +22,7 @@ from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.openapi import openapi_of
 from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views
 from chatstore_cli.server.routes import (
     agents,
@@ -81,6 +82,7 @@ def create_app(services: Services) -> ASGIApp:
     app.state.metrics = metrics = Metrics(services)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = openapi_of(app)  # type: ignore[method-assign]  # the framework's own way to extend the document
     app.mount("/page/static", StaticFiles(packages=[("chatstore_cli.server.page", "static")]))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ChatstoreError, _failed)
