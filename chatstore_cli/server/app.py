@@ -32,6 +32,8 @@ from chatstore_cli.server.routes import (
     platform_input,
     shared,
     store,
+    store_reports,
+    store_search,
 )
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
@@ -49,6 +51,8 @@ ROUTERS = (
     numbers.router,
     calls.router,
     store.router,
+    store_search.router,
+    store_reports.router,
     events.router,
 )
 

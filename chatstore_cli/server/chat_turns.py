@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.responding import Mode, Question
-from chatstore_cli.server.answers import Answer, whole_answer
+from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
+from chatstore_cli.server.answers import Answer, NoAnswer, whole_answer
 from chatstore_cli.server.services import Services
 
 CLEAR_COMMANDS = frozenset({"/clear", "clear"})
@@ -26,14 +26,34 @@ class ChatTurns:
     def __init__(self, services: Services, session_id: str, transport: Mapping[str, Any]) -> None:
         self._services, self._session_id, self._transport = services, session_id, transport
 
-    async def answer(self, text: str) -> Answer:
-        """Answer a message. Raises NoAnswer and Overdue; the user's turn is recorded then too."""
-        await self.record_user(text)
-        question = Question(Mode.CHAT, self._session_id, text, self._services.cache.messages(self._session_id))
+    async def answer(self, text: str, on_event: Callable[[Event], None] = lambda event: None) -> Answer:
+        """Answer a message. Raises NoAnswer; the user's turn is recorded then too."""
+        recorded = await self.record_user(text)
+        question = Question(Mode.CHAT, self._session_id, text, self._history(recorded))
         seconds = self._services.settings.chatstore.server.responder_seconds
-        answer = await whole_answer(self._services.responder, question, seconds)
+
+        def note(part: TurnUsage | Event) -> None:
+            if isinstance(part, Event):
+                on_event(part)
+
+        answer = await whole_answer(self._services.responder, question, seconds, note)
+        if not answer.text.strip():
+            raise NoAnswer(reason="it yielded no text")
         await self.record("assistant", answer.text, {"status": "completed"})
         return answer
+
+    def _history(self, asked: Message | None) -> list[Message]:
+        """The messages since the context was last cleared, up to the one that is asked: others may come meanwhile."""
+        messages = self._services.cache.messages(self._session_id)
+        ids = [each.message_id for each in messages]
+        if asked is not None and asked.message_id in ids:
+            messages = messages[: ids.index(asked.message_id) + 1]
+        cleared = [number for number, each in enumerate(messages, 1) if _is_cleared(each)]
+        return messages[cleared[-1] :] if cleared else messages
+
+    def answered(self) -> int:
+        """How many messages were answered since the context was last cleared, of those in memory."""
+        return sum(each.role == "assistant" for each in self._history(None))
 
     async def clear(self, command: str) -> None:
         """Record the command to clear the context, and the reply to it."""
@@ -41,10 +61,9 @@ class ChatTurns:
         await self.record("user", command, {"input_type": "command"} if is_socket else {})
         await self.record("assistant", CLEARED, {"type": "system"} if is_socket else {"status": "cleared"})
 
-    async def record_user(self, text: str) -> None:
+    async def record_user(self, text: str) -> Message | None:
         """Record what the user wrote. An empty message is not recorded, but answered."""
-        if text.strip():
-            await self.record("user", text, {})
+        return await self.record("user", text, {}) if text.strip() else None
 
     async def record(self, role: str, text: str, metadata: Mapping[str, Any]) -> Message | None:
         """Record a message; None for an empty one."""
@@ -52,3 +71,7 @@ class ChatTurns:
             return None
         cache, session_id, known = self._services.cache, self._session_id, {**self._transport, **metadata}
         return await self._services.recording.run(lambda: cache.record_chat_event(session_id, role, text, known))
+
+
+def _is_cleared(message: Message) -> bool:
+    return message.role == "assistant" and message.content == CLEARED

@@ -154,7 +154,7 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
 
 def route_of(scope: Scope) -> str:
     """The pattern of the route that answered, such as `/store/sessions/{session_id}`; `(none)` without one."""
-    return str(getattr(scope.get("route"), "path", None) or "(none)")
+    return str(getattr(scope.get("route"), "path_format", None) or "(none)")
 
 
 def _short(text: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
-from chatstore_cli.domain.responding import Event, Mode, Part, Question, TurnUsage
+from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
 from chatstore_cli.domain.workflow.chats import SavedAs
-from chatstore_cli.server.answers import Answer, parts_of
+from chatstore_cli.server.answers import Answer, whole_answer
 from chatstore_cli.server.input_requests import InputRequest
 from chatstore_cli.server.services import Services
 
@@ -42,7 +41,7 @@ class PlatformTurns:
     async def answer_workflow(
         self, chat_id: str, workflow: str, text: str, on_part: OnPart, context: Mapping[str, Any] | None = None
     ) -> None:
-        """Ask the responder in a workflow session, and record its answer. Raises NoAnswer and Overdue.
+        """Ask the responder in a workflow session, and record its answer. Raises NoAnswer.
 
         The questions of one session are asked one after the other.
         """
@@ -78,7 +77,7 @@ class PlatformTurns:
         metadata: Mapping[str, Any],
         on_part: OnPart,
     ) -> None:
-        """Ask the responder in a general chat, and record its answer and what it used. Raises NoAnswer and Overdue."""
+        """Ask the responder in a general chat, and record its answer and what it used. Raises NoAnswer."""
         async with self._services.lock("answer", "general", chat_id):
             history = await self._history("general", chat_id)
             question = Question(
@@ -99,13 +98,8 @@ class PlatformTurns:
             await self._count(answer, chat_id, None, "general")
 
     async def _ask(self, question: Question, on_part: OnPart) -> Answer:
-        answer = Answer()
         seconds = self._services.settings.chatstore.server.responder_seconds
-        async with aclosing(parts_of(self._services.responder, question, seconds)) as parts:
-            async for part in parts:
-                answer.add(part)
-                _report(part, on_part)
-        return answer
+        return await whole_answer(self._services.responder, question, seconds, on_part)
 
     async def _save_event(
         self, chat_id: str, workflow: str, event: Mapping[str, Any], *, source: str | None = None
@@ -161,6 +155,7 @@ class PlatformTurns:
             agent_name=_ASSISTANT,
             session_type=kind,
             turn_id=used.turn_id,
+            model_name=used.model,
         )
 
     async def _history(self, layout: str, chat_id: str) -> list[Message]:
@@ -194,8 +189,3 @@ class PlatformTurns:
 def _text_event(text: str, sender: str, recipient: str, event_id: str) -> dict[str, Any]:
     """A text event as AG2 emits it, whose identity is its uuid."""
     return {"type": "text", "content": {"uuid": event_id, "content": text, "sender": sender, "recipient": recipient}}
-
-
-def _report(part: Part, on_part: OnPart) -> None:
-    if not isinstance(part, str):
-        on_part(part)

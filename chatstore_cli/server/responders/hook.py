@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import AsyncIterator, Callable
-from decimal import Decimal, InvalidOperation
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from chatstore_cli.aio.calls import Calls
@@ -16,13 +16,15 @@ from chatstore_cli.server.answers import NoAnswer
 
 _THREADS = 64
 _DONE = object()
+_EXPECTED = "a text, or a dictionary with a type, is expected"
 
 
 class HookResponder:
     """Calls the function with a Question. It returns a text, or yields texts and events; it may be a coroutine function.
 
-    An event is a dictionary with a `type`. The type `usage` has `prompt_tokens`, `completion_tokens`, `total_tokens`,
-    `cost` (None is unknown), `model` and `turn_id`. Plain functions and generators run in threads of their own.
+    An event is a dictionary with a `type`. The type `usage` has `prompt_tokens`, `completion_tokens`, `cost` (None is
+    unknown), `model` and `turn_id` (a new one by default). Plain functions and generators run in threads of their own; one
+    that never returns keeps its thread. A coroutine function shares the thread of the server, so it must never block.
     """
 
     def __init__(self, name: str, function: Callable[[Question], Any]) -> None:
@@ -52,15 +54,22 @@ class HookResponder:
             answer = await answer
         if answer is None:
             return
-        if isinstance(answer, str | dict):
+        if isinstance(answer, str | dict | TurnUsage | Event):
             yield _part(answer)
         elif hasattr(answer, "__aiter__"):
-            async for each in answer:
-                yield _part(each)
-        else:
+            try:
+                async for each in answer:
+                    yield _part(each)
+            finally:
+                close = getattr(answer, "aclose", None)
+                if close is not None:
+                    await close()
+        elif isinstance(answer, Iterable) and not isinstance(answer, bytes | bytearray):
             iterator = iter(answer)
             while (each := await self._calls.call(next, iterator, _DONE)) is not _DONE:
                 yield _part(each)
+        else:
+            raise NoAnswer(reason=f"the function returned a {type(answer).__name__}; {_EXPECTED}")
 
 
 def _part(each: Any) -> Part:
@@ -69,18 +78,12 @@ def _part(each: Any) -> Part:
     if isinstance(each, dict) and isinstance(each.get("type"), str):
         data = {key: value for key, value in each.items() if key != "type"}
         return _usage(data) if each["type"] == "usage" else Event(each["type"], data)
-    raise NoAnswer(
-        reason=f"the function yielded a {type(each).__name__}; a text or a dictionary with a type is expected"
-    )
+    raise NoAnswer(reason=f"the function yielded a {type(each).__name__}; {_EXPECTED}")
 
 
 def _usage(data: dict[str, Any]) -> TurnUsage:
-    try:
-        prompt, completion = int(data.get("prompt_tokens") or 0), int(data.get("completion_tokens") or 0)
-        total = int(data.get("total_tokens") or prompt + completion)
-        cost = None if data.get("cost") is None else Decimal(str(data["cost"]))
-        turn_id = str(data["turn_id"])
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-        raise NoAnswer(reason="the function yielded usage without a turn_id, or with an invalid number") from error
-    model = data.get("model")
-    return TurnUsage(Usage(prompt, completion, total, cost), turn_id, None if model is None else str(model))
+    """The usage as it was reported. Whoever counts it checks its numbers."""
+    model, numbers = data.get("model"), (data.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    prompt, completion = (0 if number is None else number for number in numbers)
+    usage = Usage(prompt, completion, 0, data.get("cost"))
+    return TurnUsage(usage, data.get("turn_id") or uuid.uuid4().hex, None if model is None else str(model))

@@ -112,18 +112,21 @@ async def history(
     found = await read_history(services, session_id, max(1, min(limit, LARGEST_LIMIT)))
     if found.messages:
         await note_reading(services, access, [(_LAYOUT, session_id)])
+    persisted = (shown.message.created_at for shown in found.messages if shown.persisted)
     return HistoryResponse(
         session_id=session_id,
         messages=[_item(shown, session_id) for shown in found.messages],
         counts={name: count or 0 for name, count in found.counts.items()},
-        last_persisted_at=_instant(found.last_persisted_at),
+        last_persisted_at=_instant(max(filter(None, persisted), default=None)),
     )
 
 
-@router.get("/api/conversation/history/{session_id}", response_model=ConversationResponse)
+@router.get("/api/conversation/history/{session_id:path}", response_model=ConversationResponse)
 async def conversation(services: Served, access: Reader, session_id: str) -> ConversationResponse:
     """The newest 500 messages of a session."""
     of_all_tenants(access)
+    if not session_id:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "session_id is required")
     found = await read_history(services, session_id, LARGEST_LIMIT)
     if found.messages:
         await note_reading(services, access, [(_LAYOUT, session_id)])

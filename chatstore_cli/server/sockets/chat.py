@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.responding import Event
 from chatstore_cli.server.chat_turns import CLEARED, ChatTurns, local_time
+from chatstore_cli.server.error_bodies import refusal_of, unexpected
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.chat import read_history
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets.frames import Frames, InvalidFrame, accepted
 
 router = APIRouter()
+
+_LOG = logging.getLogger("chatstore.server")
 
 _HELP = "Send a message to get an answer. Commands: stop cancels the answer, clear starts a new context, help shows this text."
 _BUSY = "The previous message is still being answered. Wait for it, or send the command stop."
@@ -53,7 +57,7 @@ class _Conversation:
         try:
             async for frame in self._frames.receive():
                 if isinstance(frame, InvalidFrame):
-                    self._error(f"The frame is {frame}.")
+                    self._reject(f"The frame is {frame}.")
                 else:
                     await self._answer(frame)
         finally:
@@ -63,10 +67,7 @@ class _Conversation:
         earlier: list[Any] = []
         with suppress(ChatstoreError):  # an id that no session can have is new
             earlier = (await read_history(self._services, self._session_id, 1)).messages
-        self._interactions = sum(
-            isinstance(each, Message) and each.role == "user"
-            for each in self._services.cache.messages(self._session_id)
-        )
+        self._interactions = self._turns.answered()
         self._send(
             type="system",
             message="Connected to chatstore",
@@ -84,15 +85,15 @@ class _Conversation:
         elif command == "help":
             self._send(type="system", message=_HELP, session_id=self._session_id)
         elif command is not None and command != "clear":
-            self._error('Unknown command. Commands: "stop", "clear", "help".')
+            self._reject('Unknown command. Commands: "stop", "clear", "help".')
         elif self._is_running:
-            self._error(_BUSY)
+            self._reject(_BUSY)
         elif command == "clear":
             await self._clear()
         elif not isinstance(text, str):
-            self._error('A frame needs "message" with a text, or "command".')
+            self._reject('A frame needs "message" with a text, or "command".')
         elif not text.strip():
-            self._error("The message is empty.")
+            self._reject("The message is empty.")
         else:
             self._running = asyncio.create_task(self._turn(text.strip()))
 
@@ -103,12 +104,12 @@ class _Conversation:
     async def _turn(self, text: str) -> None:
         self._send(type="status", status="processing", message="Processing your request...")
         try:
-            answer = await self._turns.answer(text)
+            answer = await self._turns.answer(text, self._pass_on)
         except ChatstoreError as error:
-            self._error(error.message)
-        except Exception:
-            self._error("The message could not be answered.")
-            raise
+            self._error(error)
+        except Exception:  # noqa: BLE001 - the client must learn of it, and the socket goes on
+            _LOG.exception("A message could not be answered.")
+            self._reject(unexpected().message)
         else:
             self._interactions += 1
             self._send(
@@ -119,6 +120,10 @@ class _Conversation:
                 interaction_count=self._interactions,
             )
         self._send(type="status", status="complete", message="")
+
+    def _pass_on(self, event: Event) -> None:
+        """Send an event of the application, such as `plan`, as a frame with its fields."""
+        self._send(**{**event.data, "type": event.type})
 
     async def _cancel(self) -> None:
         if not self._is_running:
@@ -138,12 +143,16 @@ class _Conversation:
         try:
             await self._turns.clear("/clear")
         except ChatstoreError as error:
-            self._error(error.message)
+            self._error(error)
             return
         self._interactions = 0
         self._send(type="clear", message=CLEARED, session_id=self._session_id, session_status="cleared")
 
-    def _error(self, text: str) -> None:
+    def _error(self, error: ChatstoreError) -> None:
+        _LOG.info("A frame of a chat socket failed: %s", error.as_text())
+        self._reject(refusal_of(error).message)
+
+    def _reject(self, text: str) -> None:
         self._send(type="error", message=f"Error: {text}", status="error", session_id=self._session_id)
 
     def _send(self, **frame: Any) -> None:
