@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -21,6 +22,8 @@ from chatstore_cli.server.gate import Gate, logged_refusal_of
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.openapi import openapi_of
+from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -54,6 +57,11 @@ ROUTERS = (
     store_search.router,
     store_reports.router,
     events.router,
+    sign_in.router,
+    views.router,
+    session.router,
+    deletion.router,
+    storage.router,
 )
 
 _MESSAGES = {"There was an error parsing the body": "The body cannot be read: it has too many levels or digits."}
@@ -74,6 +82,8 @@ def create_app(services: Services) -> ASGIApp:
     app.state.metrics = metrics = Metrics(services)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = openapi_of(app)  # type: ignore[method-assign]  # the framework's own way to extend the document
+    app.mount("/page/static", StaticFiles(packages=[("chatstore_cli.server.page", "static")]))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ChatstoreError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -121,6 +131,8 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, refusal: Refusal) -> Response:
+    if (view := refusals.view_of(request.scope, refusal)) is not None:
+        return view
     answer = answer_to(request.scope["path"], refusal)
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
@@ -137,6 +149,11 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    invalid = Refusal(
+        HTTPStatus.BAD_REQUEST, "The address of this view is not valid.", hint="Change a filter, or go back."
+    )
+    if (view := refusals.view_of(request.scope, invalid)) is not None:
+        return view
     answer = answer_to_invalid(request.scope["path"], error.errors())
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
@@ -148,7 +165,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return _answer(request, error.__cause__)
     is_unknown = error.status_code == HTTPStatus.NOT_FOUND and form_of(request.scope["path"]) is Form.ERROR_TEXT
     message = "Not found" if is_unknown else _MESSAGES.get(str(error.detail), str(error.detail))
-    answer = answer_to(request.scope["path"], Refusal(error.status_code, message, headers=error.headers))
+    refusal = Refusal(error.status_code, message, headers=error.headers)
+    if (view := refusals.view_of(request.scope, refusal)) is not None:
+        return view
+    answer = answer_to(request.scope["path"], refusal)
     if is_unknown:
         answer.body["path"] = request.scope["path"]
     return JSONResponse(answer.body, answer.status, dict(answer.headers))

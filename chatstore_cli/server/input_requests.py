@@ -42,6 +42,7 @@ class InputRequests:
         found = (self._open.get((tenant, request_id)) for tenant in sorted(tenants))
         return next((each for each in found if each is not None), None)
 
-    def close(self, request_id: str, tenant: str) -> None:
-        """Forget a request of this tenant, because it was answered."""
-        self._open.pop((tenant, request_id))
+    def close(self, request_id: str, answered: InputRequest) -> None:
+        """Forget a request, because it was answered. An id of another session or user is that of another request."""
+        if self._open.get((answered.tenant, request_id)) == answered:
+            self._open.pop((answered.tenant, request_id))

@@ -42,6 +42,11 @@ class ChatRequest(BaseModel):
 class ChatResponse(BaseModel):
     """The answer."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"response": "On its way.", "status": "completed", "timestamp": "2026-02-01T10:00:00"}]
+        }
+    )
     response: str
     status: str = Field(examples=["completed"])
     timestamp: str
@@ -50,6 +55,20 @@ class ChatResponse(BaseModel):
 class HistoryItem(BaseModel):
     """A message. `source` is `cache` for a message of the journal, otherwise `mongo`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "session_id": "s-1",
+                    "role": "user",
+                    "text": "Where is my parcel?",
+                    "created_at": "2026-02-01T10:00:00.000000+00:00",
+                    "metadata": {"transport": "rest"},
+                    "source": "cache",
+                }
+            ]
+        }
+    )
     session_id: str
     role: str
     text: str
@@ -61,6 +80,13 @@ class HistoryItem(BaseModel):
 class HistoryResponse(BaseModel):
     """The newest messages, oldest first. `counts` and `last_persisted_at` are those of these messages."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"session_id": "s-1", "messages": [], "counts": {"cache": 0, "mongo": 0}, "last_persisted_at": None}
+            ]
+        }
+    )
     session_id: str
     messages: list[HistoryItem]
     counts: dict[str, int]
@@ -70,6 +96,11 @@ class HistoryResponse(BaseModel):
 class ConversationResponse(BaseModel):
     """A session's messages, oldest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"session_id": "s-1", "total_messages": 0, "messages": [], "last_active_at": None}]
+        }
+    )
     session_id: str
     total_messages: int
     messages: list[HistoryItem]
@@ -79,6 +110,20 @@ class ConversationResponse(BaseModel):
 class StatusResponse(BaseModel):
     """`mongo.status` is ok, error or disabled."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "mongo": {"enabled": True, "status": "ok", "database": "chatstore", "collection": "chat_messages"},
+                    "cache": {
+                        "max_messages_per_session": 75,
+                        "disk_path": "data/cache/chat_sessions",
+                        "flush_enabled": True,
+                    },
+                }
+            ]
+        }
+    )
     mongo: dict[str, Any]
     cache: dict[str, Any]
 

@@ -21,6 +21,7 @@ from chatstore_cli.domain.times import format_instant
 from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.error_bodies import Refusal, refusal_of
 from chatstore_cli.server.requests import Reader, Served, Writer
+from chatstore_cli.server.routes import platform_answers as answers
 
 router = APIRouter(tags=["Multi-agent platform"])
 
@@ -45,6 +46,23 @@ class StartRequest(BaseModel):
 class StartResponse(BaseModel):
     """The started session, and where its socket is."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "success": True,
+                    "chat_id": "4f1c9a",
+                    "workflow_name": "support",
+                    "app_id": "acme",
+                    "user_id": "ana",
+                    "websocket_url": "/ws/support/acme/4f1c9a/ana",
+                    "message": "Chat session initialized; connect to websocket to start.",
+                    "reused": False,
+                    "cache_seed": 12345,
+                }
+            ]
+        }
+    )
     success: bool = True
     chat_id: str
     workflow_name: str
@@ -96,7 +114,7 @@ async def start(
     )
 
 
-@router.get("/api/chats/{app_id}/{workflow_name}")
+@router.get("/api/chats/{app_id}/{workflow_name}", responses={200: {"model": answers.ChatIds}})
 async def newest(app_id: str, workflow_name: str, services: Served, access: Reader) -> dict[str, list[str]]:
     """The ids of the newest 20 sessions of a workflow."""
     if not access.sees(app_id):
@@ -104,7 +122,7 @@ async def newest(app_id: str, workflow_name: str, services: Served, access: Read
     return {"chat_ids": await services.reading.run(lambda: services.platform.newest(app_id, workflow_name))}
 
 
-@router.get("/api/chats/exists/{app_id}/{workflow_name}/{chat_id}")
+@router.get("/api/chats/exists/{app_id}/{workflow_name}/{chat_id}", responses={200: {"model": answers.Existence}})
 async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> dict[str, bool]:
     """Whether a session exists."""
     if not access.sees(app_id):
@@ -113,7 +131,7 @@ async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served
     return {"exists": found is not None}
 
 
-@router.get("/api/chats/meta/{app_id}/{workflow_name}/{chat_id}")
+@router.get("/api/chats/meta/{app_id}/{workflow_name}/{chat_id}", responses={200: {"model": answers.ChatMeta}})
 async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> dict[str, Any]:
     """What a client needs to open a session."""
     facts = None
@@ -137,7 +155,7 @@ async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, 
     }
 
 
-@router.get("/api/sessions/list/{app_id}/{user_id}")
+@router.get("/api/sessions/list/{app_id}/{user_id}", responses={200: {"model": answers.RunningChats}})
 async def running(app_id: str, user_id: str, services: Served, access: Reader) -> dict[str, Any]:
     """The running sessions of a user, at most 100, the most recently updated first."""
     found = []
@@ -147,7 +165,7 @@ async def running(app_id: str, user_id: str, services: Served, access: Reader) -
     return {"sessions": sessions, "count": len(sessions)}
 
 
-@router.get("/api/sessions/recent/{app_id}/{user_id}")
+@router.get("/api/sessions/recent/{app_id}/{user_id}", responses={200: {"model": answers.RecentChat}})
 async def recent(app_id: str, user_id: str, services: Served, access: Reader) -> dict[str, Any]:
     """The running session that a user used last."""
     found = []
@@ -158,7 +176,7 @@ async def recent(app_id: str, user_id: str, services: Served, access: Reader) ->
     return {"found": True, **session_body(*found[0])}
 
 
-@router.get("/api/general_chats/list/{app_id}/{user_id}")
+@router.get("/api/general_chats/list/{app_id}/{user_id}", responses={200: {"model": answers.GeneralChats}})
 async def general_chats(
     app_id: str,
     user_id: str,
@@ -175,7 +193,9 @@ async def general_chats(
     return {"sessions": [_iso(chat) for chat in chats], "count": len(chats)}
 
 
-@router.get("/api/general_chats/transcript/{app_id}/{general_chat_id}")
+@router.get(
+    "/api/general_chats/transcript/{app_id}/{general_chat_id}", responses={200: {"model": answers.GeneralTranscript}}
+)
 async def general_transcript(
     app_id: str,
     general_chat_id: str,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.input_requests import InputRequest
-from chatstore_cli.server.platform_turns import PlatformTurns
+from chatstore_cli.server.platform_turns import PlatformTurns, workflow_session
 from chatstore_cli.server.requests import Served, Writer
 from chatstore_cli.server.services import Services
 
 router = APIRouter(tags=["Multi-agent platform"])
 
-_LOG = logging.getLogger("chatstore.server")
 _EMPTY = "Message cannot be empty."
 NO_CHAT = "Chat not found"
 NO_REQUEST = "Input request not found"
@@ -34,6 +31,7 @@ class InputBody(BaseModel):
 class InputAnswer(BaseModel):
     """The message was recorded. The answer comes through the sockets of the session."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "accepted", "transport": "websocket"}]})
     status: str = "accepted"
     transport: str = "websocket"
 
@@ -49,6 +47,9 @@ class SubmitBody(BaseModel):
 class SubmitAnswer(BaseModel):
     """The input was recorded."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": "success", "message": "The input was submitted."}]}
+    )
     status: str = "success"
     message: str = "The input was submitted."
 
@@ -83,15 +84,8 @@ async def submit(body: SubmitBody, services: Served, access: Writer) -> SubmitAn
 
 
 async def _record(services: Services, to: InputRequest, text: str, request_id: str | None) -> None:
+    """Record the input, and answer it in the background. Sockets of the session get the answer."""
     turns = PlatformTurns(services, to.tenant, to.user)
-    is_new = await turns.record_workflow_input(to.chat_id, to.workflow, text, request_id)
-    if is_new:
-        services.in_background(_answer(turns, to, text))
-
-
-async def _answer(turns: PlatformTurns, to: InputRequest, text: str) -> None:
-    """Sockets of the session get the answer as a live turn."""
-    try:
-        await turns.answer_workflow(to.chat_id, to.workflow, text, lambda _: None)
-    except ChatstoreError as error:
-        _LOG.info("Session %s: no answer. %s", to.chat_id, error.as_text())
+    turn = turns.turn(workflow_session(to.chat_id), text, request_id, workflow=to.workflow)
+    await turns.record(turn, request_id)
+    turns.answer_later(turn)
