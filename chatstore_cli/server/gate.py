@@ -82,7 +82,7 @@ class Gate:
                 refusal = Refusal(
                     HTTPStatus.SERVICE_UNAVAILABLE, message, kind="stopping", headers={"Retry-After": "5"}
                 )
-                await _send_error(scope, send_noting, refusal)
+                await _send_error(scope, receive, send_noting, refusal)
         except Exception as error:
             refusal = _refusal(error)
             if is_complete:  # the framework has answered in the form of the path, and raises for the log
