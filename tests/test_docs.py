@@ -154,7 +154,7 @@ def _missing_names(text: str) -> list[str]:
 
 def _is_defined(node: ast.Module | ast.ClassDef, names: list[str]) -> bool:
     for statement in node.body:
-        if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == names[0]:
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and statement.name == names[0]:
             inner = isinstance(statement, ast.ClassDef) and _is_defined(statement, names[1:]) if names[1:] else True
             if inner:
                 return True
@@ -194,8 +194,8 @@ OPTIONS = {name for _, command in EVERYTHING for option in command.params for na
     "--install-completion",
     "--show-completion",
 }
-OTHER_OPTIONS = {"--soak", "--strict"}
-"""Options of pytest and of mypy."""
+OTHER_OPTIONS = {"--soak", "--strict", "--json"}
+"""Options of pytest, of mypy and of curl."""
 COMMAND_PATHS = {path for path, _ in EVERYTHING}
 PROSE_PAGES = [page for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"] if page.name != "cli.md"]
 

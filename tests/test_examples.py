@@ -15,6 +15,8 @@ from tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
 DEMO, WORKFLOW = EXAMPLES / "persistent_conversation_demo.py", EXAMPLES / "workflow_with_persistence.py"
+HOOKS = EXAMPLES / "server_hooks.py"
+"""Run by the blocks of docs/server.md: tests/test_readme.py."""
 
 DEMO_OUTPUT = """\
 First session: 2 messages in 'Travel planning: Tokyo'
@@ -84,7 +86,8 @@ def test_the_workflow(stored: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_every_example_is_tested_and_named_on_a_page() -> None:
-    assert sorted(EXAMPLES.glob("*.py")) == [DEMO, WORKFLOW]
+    assert sorted(EXAMPLES.glob("*.py")) == [DEMO, HOOKS, WORKFLOW]
+    assert "(../examples/server_hooks.py)" in (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
     for page in ("README.md", "docs/library.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         assert [example.name for example in (DEMO, WORKFLOW) if f"examples/{example.name}" not in text] == [], page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
@@ -111,3 +112,29 @@ def _end(until: str, now: datetime, zone: tzinfo) -> datetime:
         return midnight(moment.astimezone(zone).date() + timedelta(days=1), zone)
     except (ValueError, OverflowError) as error:
         raise BadValue(name="--until", value=until, expected="a day before the end of the year 9999") from error
+
+
+def chosen_period(
+    named: Mapping[str, str | bool | None], since: str | None, until: str | None, now: datetime, zone: tzinfo
+) -> Period:
+    """The period of the options. `named` has the values of those that name a calendar period, of which one may be given.
+
+    Raises BadValue and WrongUse.
+    """
+    given = [option for option, value in named.items() if value]
+    others = [option for option, value in (("--since", since), ("--until", until)) if value is not None]
+    if given and len(given) + len(others) > 1:
+        one, other = [*given, *others][:2]
+        raise WrongUse(what=f"{one} and {other} cannot be combined.", hint=f"Remove {one} or {other}.")
+    match given:
+        case ["--month"]:
+            return read_month(str(named["--month"]), zone)
+        case ["--last-month"]:
+            return month_of(now, zone, months_ago=1)
+        case ["--this-month"]:
+            return month_of(now, zone)
+        case ["--last-week"]:
+            return week_of(now, zone, weeks_ago=1)
+        case ["--this-week"]:
+            return week_of(now, zone)
+    return read_period(since, until, now, zone)

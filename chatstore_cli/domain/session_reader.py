@@ -131,6 +131,24 @@ class ReaderOfModels(Protocol):
         """Those of the sessions whose stored usage names the model."""
 
 
+@runtime_checkable
+class ReaderBySequence(Protocol):
+    """A reader whose messages are in the order of their sequences.
+
+    A message without a sequence comes first, or follows one with a sequence and is selected like that one.
+    """
+
+    orders_by_sequence: Literal[True]
+
+
+@runtime_checkable
+class ReaderByTime(Protocol):
+    """A reader whose messages are in the order of their times."""
+
+    def messages_from(self, session_id: str, instant: datetime) -> Iterator[Message] | None:
+        """The messages from the second of this instant on, in their order; None if the stored times have several forms."""
+
+
 MOST_NAMES = 100_000
 """A reader returns at most one name more than this, those with the most sessions first."""
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -21,6 +22,7 @@ from chatstore_cli.server.gate import Gate
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -32,6 +34,8 @@ from chatstore_cli.server.routes import (
     platform_input,
     shared,
     store,
+    store_reports,
+    store_search,
 )
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import chat as chat_socket
@@ -49,7 +53,14 @@ ROUTERS = (
     numbers.router,
     calls.router,
     store.router,
+    store_search.router,
+    store_reports.router,
     events.router,
+    sign_in.router,
+    views.router,
+    session.router,
+    deletion.router,
+    storage.router,
 )
 
 _MESSAGES = {"There was an error parsing the body": "The body cannot be read: it has too many levels or digits."}
@@ -70,6 +81,7 @@ def create_app(services: Services) -> ASGIApp:
     app.state.metrics = metrics = Metrics(services)
     for router in ROUTERS:
         app.include_router(router)
+    app.mount("/page/static", StaticFiles(packages=[("chatstore_cli.server.page", "static")]))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ChatstoreError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -117,6 +129,8 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, refusal: Refusal) -> Response:
+    if (view := refusals.view_of(request.scope, refusal)) is not None:
+        return view
     answer = answer_to(request.scope["path"], refusal)
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
@@ -133,6 +147,11 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    invalid = Refusal(
+        HTTPStatus.BAD_REQUEST, "The address of this view is not valid.", hint="Change a filter, or go back."
+    )
+    if (view := refusals.view_of(request.scope, invalid)) is not None:
+        return view
     answer = answer_to_invalid(request.scope["path"], error.errors())
     return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
@@ -144,7 +163,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return _answer(request, error.__cause__)
     is_unknown = error.status_code == HTTPStatus.NOT_FOUND and form_of(request.scope["path"]) is Form.ERROR_TEXT
     message = "Not found" if is_unknown else _MESSAGES.get(str(error.detail), str(error.detail))
-    answer = answer_to(request.scope["path"], Refusal(error.status_code, message, headers=error.headers))
+    refusal = Refusal(error.status_code, message, headers=error.headers)
+    if (view := refusals.view_of(request.scope, refusal)) is not None:
+        return view
+    answer = answer_to(request.scope["path"], refusal)
     if is_unknown:
         answer.body["path"] = request.scope["path"]
     return JSONResponse(answer.body, answer.status, dict(answer.headers))

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from chatstore_cli.core.api_keys.keys import ApiKeys
@@ -20,6 +21,11 @@ _LOG = logging.getLogger("chatstore.server")
 
 OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz"})
 """Paths that need no key."""
+
+_OPEN_PREFIXES = ("/page/static/", "/page/sign-")
+_COOKIE_PREFIXES = ("/page/", "/store/")
+KEY_COOKIE = "chatstore_key"
+"""The cookie that holds the key of a browser that signed in. Only the page and the routes that it uses accept it."""
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
@@ -84,7 +90,7 @@ def check_content_type(scope: Scope, headers: Headers) -> None:
 
 def access_of(keys: ApiKeys, scope: Scope, headers: Headers) -> Access:
     """What the caller may do. Raises Refusal if the server has keys and the request has none of them."""
-    if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
+    if scope["type"] == "http" and (scope["path"] in OPEN_PATHS or scope["path"].startswith(_OPEN_PREFIXES)):
         return Access(Right.READ, frozenset())
     try:
         return _access_with_key(keys, scope, headers) if keys.are_required() else EVERYTHING
@@ -125,6 +131,9 @@ def _presented_key(scope: Scope, headers: Headers) -> str | None:
     if scope["type"] == "websocket":  # a page cannot set headers of a socket
         presented.update(parse_qs(scope["query_string"].decode("latin-1")).get("access_token", []))
     presented.discard("")
+    if not presented and scope["type"] == "http" and scope["path"].startswith(_COOKIE_PREFIXES):
+        presented.add(cookie_parser(headers.get("cookie", "")).get(KEY_COOKIE, ""))
+        presented.discard("")
     if len(presented) > 1:
         message = "The request has several different keys. Send one."
         raise Refusal(HTTPStatus.UNAUTHORIZED, message, kind="several_keys", headers=_UNAUTHORIZED)

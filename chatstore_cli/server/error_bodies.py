@@ -5,6 +5,7 @@ The table holds for every error: unknown paths and methods, invalid requests, re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from http import HTTPStatus
@@ -110,7 +111,17 @@ def refusal_of(error: ChatstoreError) -> Refusal:
         return Refusal(status, _UNREACHABLE, kind=error.kind)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NoAnswer):
         return Refusal(status, _UNEXPECTED, kind=error.kind)
-    return Refusal(status, error.message, kind=error.kind, hint=error.hint)
+    return Refusal(status, _of_parameters(error.message) or "", kind=error.kind, hint=_of_parameters(error.hint))
+
+
+_OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
+
+
+def _of_parameters(text: str | None) -> str | None:
+    """The text of an error with the names of parameters instead of the options that a command has for them."""
+    if text is None or "chatstore " in text:  # a whole command is right as it is
+        return text
+    return _OPTION.sub(lambda found: found[1].replace("-", "_"), text)
 
 
 def unexpected() -> Refusal:

@@ -20,6 +20,7 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type, require_right
 from chatstore_cli.server.error_bodies import Refusal, answer_to, refusal_of, unexpected
 from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body, bounded_send
+from chatstore_cli.server.page.refusals import view_of
 
 _LOG = logging.getLogger("chatstore.server")
 _ACCESS_LOG = logging.getLogger("chatstore.server.access")
@@ -82,7 +83,7 @@ class Gate:
                 return
             if status:  # the answer has begun: it can only be cut off
                 raise
-            await _send_error(scope, send_noting, refusal)
+            await _send_error(scope, receive, send_noting, refusal)
         finally:
             seconds = time.perf_counter() - started
             self._observe(scope, status, seconds)
@@ -136,7 +137,10 @@ def _refusal(error: Exception) -> Refusal:
     return unexpected()
 
 
-async def _send_error(scope: Scope, send: Send, refusal: Refusal) -> None:
+async def _send_error(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+    if (view := view_of(scope, refusal)) is not None:
+        await view(scope, receive, send)
+        return
     answer = answer_to(scope["path"], refusal)
     body = json.dumps(answer.body, ensure_ascii=False).encode("utf-8", "replace")
     headers = MutableHeaders({**answer.headers, "content-type": "application/json", "content-length": str(len(body))})
@@ -154,7 +158,7 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
 
 def route_of(scope: Scope) -> str:
     """The pattern of the route that answered, such as `/store/sessions/{session_id}`; `(none)` without one."""
-    return str(getattr(scope.get("route"), "path", None) or "(none)")
+    return str(getattr(scope.get("route"), "path_format", None) or "(none)")
 
 
 def _short(text: str) -> str:

@@ -164,7 +164,9 @@ class DemoSetup:
         needed = {"CHATSTORE_CONFIG"} | (self._variables().keys() & outer.keys())
         needed |= {"CHATSTORE_URI"} if uri_named else set()
         shown = {name: masked(value) for name, value in self._variables().items() if name in needed}
-        return [f"export {name}={shlex.quote(value)}" for name, value in shown.items()]
+        # A profile belongs to the user's own configuration. The demo's file has none.
+        unset = ["unset CHATSTORE_PROFILE"] if outer.get("CHATSTORE_PROFILE") else []
+        return [*(f"export {name}={shlex.quote(value)}" for name, value in shown.items()), *unset]
 
     def removal(self, outer: Mapping[str, str], *, options: Sequence[str], config: str | None) -> list[str]:
         """The shell commands that remove the demo, in their order. `options` are those with which the demo was run.

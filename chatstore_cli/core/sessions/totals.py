@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from time import monotonic
+from typing import NamedTuple
 
 from chatstore_cli.core.sessions.bounded_list import SecondsClock
 from chatstore_cli.core.sessions.listing import SessionPage
@@ -18,23 +19,22 @@ MOST_COUNTED = 10_000
 _SECONDS = 0.25
 
 
-def shown_of_total(
-    page: SessionPage,
-    readers: Sequence[SessionReader],
-    query: SessionQuery,
-    *,
-    noun: str = "sessions",
-    seconds: SecondsClock = monotonic,
-) -> str | None:
-    """`20 of 312 sessions`, `20 of more than 10,000 sessions`, or None if all are shown or the number is not known soon.
+class SessionTotal(NamedTuple):
+    """How many sessions match. There may be more than `number`, unless it `is_exact`."""
+
+    number: int
+    is_exact: bool
+
+
+def session_total(
+    page: SessionPage, readers: Sequence[SessionReader], query: SessionQuery, *, seconds: SecondsClock = monotonic
+) -> SessionTotal | None:
+    """How many sessions match a query, of which this is a page; None if the number is not known soon.
 
     Sessions that a list leaves out because no text addresses them are counted.
     """
-    if not page.is_truncated:
-        return None
-    shown = len(page.sessions)
     if page.total is not None:
-        return f"{shown:,} of {page.total:,} {noun}."
+        return SessionTotal(page.total, True)
     if query != query.indexed or query.tag is not None:
         return None
     total, deadline = 0, seconds() + _SECONDS
@@ -44,11 +44,27 @@ def shown_of_total(
             continue
         counted = _counted(reader, query, MOST_COUNTED + 1 - total, deadline - seconds())
         if counted is None:
-            return f"{shown:,} of more than {total:,} {noun}." if total > shown else None
+            return SessionTotal(total, False)
         total += counted
         if total > MOST_COUNTED:
-            return f"{shown:,} of more than {MOST_COUNTED:,} {noun}."
-    return f"{shown:,} of {total:,} {noun}." if total > shown else None
+            return SessionTotal(MOST_COUNTED, False)
+    return SessionTotal(total, True)
+
+
+def shown_of_total(
+    page: SessionPage,
+    readers: Sequence[SessionReader],
+    query: SessionQuery,
+    *,
+    noun: str = "sessions",
+    seconds: SecondsClock = monotonic,
+) -> str | None:
+    """`20 of 312 sessions`, `20 of more than 10,000 sessions`, or None if all are shown or the number is not known soon."""
+    total = session_total(page, readers, query, seconds=seconds) if page.is_truncated else None
+    shown = len(page.sessions)
+    if total is None or (total.number <= shown and page.total is None):
+        return None
+    return f"{shown:,} of {'' if total.is_exact else 'more than '}{total.number:,} {noun}."
 
 
 def _counted(reader: SessionReader, query: SessionQuery, limit: int, seconds: float) -> int | None:

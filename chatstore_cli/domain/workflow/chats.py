@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.segments import DocumentFull
-from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.workflow.events import AgentTurn
 
 
@@ -63,12 +64,20 @@ class ChatState:
 
 @dataclass(frozen=True, slots=True)
 class NewChat:
-    """A session to create."""
+    """A session to create. `client_request_id` is the id of the request that creates it, if its client has given one."""
 
     chat_id: str
     tenant_id: str
     user_id: str | None = None
     workflow: str | None = None
+    client_request_id: str | None = None
+
+
+class CreatedChat(NamedTuple):
+    """A stored session, and the id of the request that created it."""
+
+    session: Session
+    client_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,13 @@ class StoredChat:
             "paused": self.paused,
             "items": [message.to_dict() for message in self.messages],
         }
+
+
+class CreatedChats(Protocol):
+    """Lists sessions by the time of their creation, as `created_at` has it."""
+
+    def newest(self, query: SessionQuery, limit: int) -> list[CreatedChat]:
+        """The sessions that match, the one created last first, at most `limit`."""
 
 
 class ChatWriter(Protocol):

@@ -229,6 +229,11 @@ class MessagesLayout:
             return map(to_message, newest_in_order(ordered.newest_first(extra), selection.last))
         return map(to_message, ordered.oldest_first(extra))
 
+    def messages_from(self, session_id: str, instant: datetime) -> Iterator[Message] | None:
+        """The messages from the second of this instant on, in order; None if the stored times have several forms."""
+        rows = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r}").from_second(instant)
+        return None if rows is None else map(to_message, rows)
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
         if not self._answers(query) or self.is_absent() or not self._searched():

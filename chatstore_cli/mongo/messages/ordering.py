@@ -8,7 +8,7 @@ from copy import copy
 from datetime import datetime
 from itertools import islice
 from math import isfinite
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from pymongo.collection import Collection
 
@@ -17,7 +17,15 @@ from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.exact import ExactCollection
 from chatstore_cli.mongo.identifiers import document_id_condition, id_condition, id_text
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
-from chatstore_cli.mongo.messages.stored_times import EARLIEST, OTHER_TIMES, Range, form_of, range_of, second_of
+from chatstore_cli.mongo.messages.stored_times import (
+    EARLIEST,
+    OTHER_TIMES,
+    Range,
+    form_of,
+    range_of,
+    second_of,
+    utc_offset,
+)
 
 SMALL_SESSION = 1_000
 """Up to this many messages, a session is sorted in memory, whatever forms its times have."""
@@ -75,6 +83,17 @@ class MessagesInOrder:
     def newest_first(self, extra: Document) -> Iterator[Document]:
         """The documents that meet the extra condition, newest first."""
         return self._documents(extra, -1)
+
+    def from_second(self, instant: datetime) -> Iterator[Document] | None:
+        """The documents from the second of this instant on, oldest first; None if the times have several forms or no range."""
+        sample: Any = self._newest[0] if self._newest else None
+        known = range_of(sample) if len({form_of(value) for value in self._newest}) == 1 else None
+        if known is None or utc_offset(sample):  # such as +02:00 in every text
+            return None
+        second = known.value_at(instant.replace(microsecond=0))
+        if known is Range.TEXT:  # the letter between date and time is that of the session
+            second = second[:10] + sample[10:11] + second[11:]
+        return self.oldest_first({"created_at": {"$gte": second}})
 
     def count_after_restarted_numbers(self, sequence: int) -> int | None:
         """How many numbered messages follow the newest one with this sequence, if the numbers restarted; else None.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.calls import CALLS
@@ -131,6 +131,7 @@ class CallsLayout:
             self._note_missing_right(error)
 
     within = staticmethod(time_limit)
+    orders_by_sequence: Literal[True] = True
 
     def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
         """The calls of each tenant or user."""

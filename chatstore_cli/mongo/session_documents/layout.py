@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotFound, WrongUse
@@ -160,6 +160,7 @@ class DocumentLayout(ABC):
             return self._reader.with_moved_messages([session], {session.session_id: row})[0]
 
     within = staticmethod(time_limit)
+    orders_by_sequence: Literal[True] = True
 
     def count(self, query: SessionQuery, limit: int) -> int:
         """How many sessions pass the indexed filters of the query; it stops at `limit`."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import NotAllowed, NotFound
@@ -142,6 +142,7 @@ class ThreadsLayout:
                     yield to_message(session_id, document)
 
     within = staticmethod(time_limit)
+    orders_by_sequence: Literal[True] = True
 
     def count(self, query: SessionQuery, limit: int) -> int:
         """How many threads pass the indexed filters of the query; it stops at `limit`."""

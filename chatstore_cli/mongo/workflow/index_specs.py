@@ -14,7 +14,14 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             collection,
             "tenant_workflow_created_idx",
             (("enterprise_id", 1), ("workflow_name", 1), ("created_at", -1)),
-            why="a tenant's sessions of one workflow",
+            why="a tenant's sessions of one workflow, the newest first",
+        ),
+        IndexSpec(
+            collection,
+            "app_workflow_created_idx",
+            (("app_id", 1), ("workflow_name", 1), ("created_at", -1)),
+            partial_filter={"app_id": {"$exists": True}},
+            why="the same if documents name the tenant app_id; else empty",
         ),
         IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("updated_at", -1)), why="lists by user"),
         IndexSpec(

@@ -155,4 +155,5 @@ def new_document(chat: NewChat, created_at: datetime) -> Document:
         "messages": [],
         "last_sequence": 0,
         "current_run": 1,
+        **({} if chat.client_request_id is None else {"client_request_id": chat.client_request_id}),
     }

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, or_, select, true, tuple_
 
@@ -48,6 +48,7 @@ class PostgresThreadSessions:
     """Reads and deletes sessions that are threads of one PostgreSQL database."""
 
     layout = LAYOUT
+    orders_by_sequence: Literal[True] = True
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database

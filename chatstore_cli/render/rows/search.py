@@ -37,7 +37,7 @@ def hit_row(hit: SearchHit) -> dict[str, Any]:
     }
 
 
-def _pieces(row: Row) -> Iterator[Piece]:
+def snippet_pieces(row: Row) -> Iterator[Piece]:
     """The snippet in pieces, of which the hits are marked; an ellipsis where the text continues."""
     snippet, first = row["snippet"], row["snippet_start"]
     if first:
@@ -65,7 +65,7 @@ HIT_COLUMNS = (
     Column("sequence", "Sequence", align="right", in_table=False),
     Column("role", "Role"),
     Column("name", "Name", in_table=False),
-    Column("snippet", "Text", pieces=_pieces),
+    Column("snippet", "Text", pieces=snippet_pieces),
     Column("snippet_start", "Snippet start", align="right", in_table=False),
     Column("offsets", "Offsets", in_table=False),
 )

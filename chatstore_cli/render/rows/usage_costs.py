@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.budgets import BudgetCheck
 from chatstore_cli.domain.prices import Price, Unpriced
 from chatstore_cli.domain.usage import UsageRow
 from chatstore_cli.render.listing import Column, count
 from chatstore_cli.render.rows.sessions import decimal_text
-from chatstore_cli.render.rows.usage import amount
+from chatstore_cli.render.rows.usage import amount, usage_sources_row, usage_totals_row
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.periods import Period
 
 _MOST_NAMED = 20
 _LONGEST_NAME = 100
@@ -26,6 +29,19 @@ def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced], notes: Mapp
         "unpriced": [unpriced_row(each) for each in unpriced],
         "notes": [{"model": model, "note": note} for model, note in notes.items()],
     }
+
+
+def beside_usage(totals: UsageRow, period: Period, currency: str, digits: int | None) -> dict[str, Any]:
+    """What JSON has beside the rows of a report. Costs are rounded to `digits`; None is not rounded."""
+    beside: dict[str, Any] = {
+        "period": period.to_dict(),
+        "currency": currency,
+        "totals": usage_totals_row(totals, digits),
+        "sources": usage_sources_row(totals),
+    }
+    if digits is not None:
+        beside["rounded"] = {"digits": digits, "half": "even"}
+    return beside
 
 
 def unpriced_row(each: Unpriced) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
+from typing_extensions import TypeAliasType
 
 from chatstore_cli.core.agents.checks import checked_agent_id
 from chatstore_cli.core.agents.secrets import masked_config
@@ -67,7 +69,27 @@ def _storable(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-Config = Annotated[dict[str, Any], AfterValidator(_storable)]
+_KEYS: JsonDict = {"propertyNames": {"pattern": "^[^\\u0000]*$"}}
+_LARGEST: JsonDict = {"minimum": -(2**63), "maximum": 2**63 - 1024}
+_JSON: JsonDict = {"$ref": "#/components/schemas/StorableJson"}
+StorableJson = TypeAliasType(
+    "StorableJson",
+    Annotated[
+        Any,
+        WithJsonSchema(
+            {
+                "description": "JSON that MongoDB can store, in at most 100 levels.",
+                "anyOf": [
+                    {"type": ["string", "boolean", "null"]},
+                    {"type": "number", **_LARGEST},
+                    {"type": "array", "items": _JSON},
+                    {"type": "object", "additionalProperties": _JSON, **_KEYS},
+                ],
+            }
+        ),
+    ],
+)
+Config = Annotated[dict[str, StorableJson], AfterValidator(_storable), Field(json_schema_extra=_KEYS)]
 """A configuration: any JSON object that MongoDB can store."""
 GivenAgentId = Annotated[str, AfterValidator(checked_agent_id), Field(json_schema_extra={"pattern": _ID_PATTERN})]
 """The id of an agent in a body."""

@@ -52,7 +52,9 @@ def _name(name: str) -> str:
     return checked_name(name)
 
 
-Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME})]
+Name = Annotated[
+    str, AfterValidator(_name), Field(json_schema_extra={"minLength": 1, "maxLength": MAX_NAME, "pattern": r"\S"})
+]
 Description = Annotated[
     str, AfterValidator(checked_description), Field(json_schema_extra={"maxLength": MAX_DESCRIPTION})
 ]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from chatstore_cli.core.agents.checks import MAX_NAME, checked_description, checked_name
+from chatstore_cli.core.agents.checks import MAX_DESCRIPTION, MAX_NAME, checked_description, checked_name
 from chatstore_cli.core.agents.content import DESCRIPTION, NAME
 from chatstore_cli.core.agents.offsets import agents_from
 from chatstore_cli.domain.agents.models import Agent, AgentVersion
@@ -50,6 +50,14 @@ _VERSION: JsonDict = {
     "created_at": "2026-02-23T09:00:00.000Z",
 }
 
+_NAMED: JsonDict = {
+    "required": [NAME],
+    "properties": {
+        NAME: {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"\S"},
+        DESCRIPTION: {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
+    },
+}
+
 VersionId = Annotated[str, Path(description="A UUID.", examples=[_VERSION_ID], json_schema_extra={"format": "uuid"})]
 
 
@@ -67,7 +75,7 @@ class ConfigBody(BaseModel):
     """An agent's configuration. Its name is `config.agent_name`."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"config": _CONFIG}]})
-    config: Annotated[Config, AfterValidator(_named)]
+    config: Annotated[Config, AfterValidator(_named), Field(json_schema_extra=_NAMED)]
 
 
 class LaterAgent(BaseModel):

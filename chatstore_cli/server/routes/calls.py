@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from chatstore_cli.core.agents.resolver import ResolvedConfig
-from chatstore_cli.core.call_sessions.calls import CallSessions
+from chatstore_cli.core.call_sessions.calls import LONGEST_TEXT, CallSessions
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.calls import CallSession
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
@@ -90,6 +90,9 @@ Room = Annotated[
 GivenRoom = Annotated[str, AfterValidator(_required("roomName")), Field(json_schema_extra={"minLength": 1})]
 
 
+EndedName = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_TEXT, "pattern": r"^[^\u0000]*$"})]
+
+
 class StartCall(BaseModel):
     """Who calls, and which agent answers. `agentConfig` is merged over the agent's stored configuration."""
 
@@ -112,9 +115,20 @@ class EndCall(BaseModel):
 class EndLaterCall(BaseModel):
     """The call to end, by its room or by its id, and not by both."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"sessionId": _SESSION_ID}]})
-    roomName: str | None = None
-    sessionId: str | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"sessionId": _SESSION_ID}],
+            "anyOf": [
+                {"required": ["roomName"], "properties": {"roomName": {"minLength": 1}, "sessionId": {"maxLength": 0}}},
+                {
+                    "required": ["sessionId"],
+                    "properties": {"sessionId": {"minLength": 1}, "roomName": {"maxLength": 0}},
+                },
+            ],
+        }
+    )
+    roomName: EndedName = ""
+    sessionId: EndedName = ""
 
 
 class PublicConfig(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.encoders import jsonable_encoder
@@ -13,17 +14,20 @@ from pydantic import BaseModel, ConfigDict
 from chatstore_cli.core.workflow.client_chats import cache_seed
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.artifacts import LastArtifact
-from chatstore_cli.domain.errors import PrerequisiteRefused
+from chatstore_cli.domain.errors import ChatstoreError, PrerequisiteRefused
 from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import format_instant
 from chatstore_cli.server.auditing import note_reading
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.error_bodies import Refusal, refusal_of
 from chatstore_cli.server.requests import Reader, Served, Writer
 
 router = APIRouter(tags=["Multi-agent platform"])
 
 _ANONYMOUS = "anonymous"
+_NOT_STARTED = "Failed to start chat: "
+_IN_PATHS = "!$&'()*+,;=:@"
+"""Characters that a part of a path may have as they are."""
 _STATUS_NUMBERS = {SessionStatus.RUNNING: 0, SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1}
 _UNKNOWN_STATUS = -1
 NO_GENERAL_CHAT = "General chat not found"
@@ -61,27 +65,31 @@ async def start(
     asked = body or StartRequest()
     user = asked.user_id or _ANONYMOUS
     seconds = services.settings.chatstore.server.chat_start_seconds
-    async with services.lock("start", app_id, workflow_name, user):  # two clicks must not both find nothing to reuse
-        try:
-            started = await services.reading.run(
-                lambda: services.platform.start(
-                    app_id,
-                    workflow_name,
-                    user,
-                    request_id=asked.client_request_id,
-                    force_new=asked.force_new,
-                    reuse_seconds=seconds,
-                )
+    try:
+        started = await services.reading.run(
+            lambda: services.platform.start(
+                app_id,
+                workflow_name,
+                user,
+                request_id=asked.client_request_id or None,
+                force_new=asked.force_new,
+                reuse_seconds=seconds,
             )
-        except PrerequisiteRefused as error:
-            raise Refusal(HTTPStatus.CONFLICT, str(error.facts["reason"])) from error
+        )
+    except PrerequisiteRefused as error:
+        raise Refusal(HTTPStatus.CONFLICT, str(error.facts["reason"])) from error
+    except ChatstoreError as error:
+        refusal = refusal_of(error)
+        if refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        raise Refusal(refusal.status, f"{_NOT_STARTED}{refusal.message}", kind=refusal.kind) from error
     chat_id = started.chat_id
     return StartResponse(
         chat_id=chat_id,
         workflow_name=workflow_name,
         app_id=app_id,
         user_id=user,
-        websocket_url=f"/ws/{workflow_name}/{app_id}/{chat_id}/{user}",
+        websocket_url="/ws/" + "/".join(quote(each, _IN_PATHS) for each in (workflow_name, app_id, chat_id, user)),
         message="The session was started before." if started.reused else "The session was started.",
         reused=started.reused,
         cache_seed=cache_seed(app_id, chat_id),

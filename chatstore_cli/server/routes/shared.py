@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
@@ -18,10 +18,6 @@ from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 router = APIRouter(tags=["Server"])
 
 SERVICE = "chatstore"
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>chatstore</title>
-<p>chatstore is running. The interfaces are described in <a href="/docs">/docs</a>.</p></html>
-"""
 
 
 @router.get("/", response_model=None)
@@ -29,7 +25,7 @@ async def root(request: Request, services: Served) -> Response:
     """A page for browsers; for programs, the name, the version and the paths of the server."""
     accepted = request.headers.get("accept", "")
     if "text/html" in accepted:
-        return HTMLResponse(_PAGE)
+        return RedirectResponse("/page/sessions", HTTPStatus.SEE_OTHER)
     endpoints = sorted(request.app.openapi()["paths"])
     body = {"status": "online", "service": SERVICE, "name": SERVICE, "version": __version__, "endpoints": endpoints}
     return JSONResponse(body)

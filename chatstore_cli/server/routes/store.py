@@ -1,266 +1,202 @@
-"""chatstore's own routes: sessions of every layout, their messages, search, usage and status. Keys are those of `-o json`."""
+"""chatstore's own routes: sessions of every layout, and their messages. Keys are those of `-o json`."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
-from http import HTTPStatus
+from dataclasses import replace
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
-from chatstore_cli.core.readers import find_session
-from chatstore_cli.core.search.run import MessageSearch
-from chatstore_cli.core.sessions.listing import LARGEST_PAGE, SessionView, list_sessions, show_session
-from chatstore_cli.core.usage.groupings import UsageGrouping
-from chatstore_cli.core.usage.report import report_usage
-from chatstore_cli.domain.api_keys import Access
-from chatstore_cli.domain.errors import BadValue, NotFound
+from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.sessions.listing import LARGEST_PAGE, SessionPage, SessionView, list_sessions, show_session
+from chatstore_cli.core.sessions.message_page import LARGEST_PAGE as MOST_MESSAGES
+from chatstore_cli.core.sessions.message_page import MessagePlace, message_page
+from chatstore_cli.core.sessions.sorting import SORT_FIELDS, SessionOrder
+from chatstore_cli.core.sessions.totals import session_total
+from chatstore_cli.domain.errors import WrongUse
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.periods import Period, read_period
+from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
-from chatstore_cli.domain.search.models import SearchHit, SearchMode, SearchQuery
 from chatstore_cli.domain.session import Session, SessionStatus
-from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import utc_now
-from chatstore_cli.render.rows.search import hit_row
-from chatstore_cli.render.rows.sessions import message_row, session_row, session_view_row
+from chatstore_cli.render.rows.artifacts import artifact_values
+from chatstore_cli.render.rows.sessions import foreign_row, message_row, session_row, session_view_row
 from chatstore_cli.server.auditing import note_reading
-from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.requests import Reader, Served, of_all_tenants
-from chatstore_cli.server.tenants import tenants_of
+from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.store_answers import MessageList, SessionList, ShownSession
+from chatstore_cli.server.store_query import (
+    Cursor,
+    Layout,
+    Since,
+    StoredJson,
+    Tag,
+    Tenant,
+    Until,
+    User,
+    Workflow,
+    Zone,
+    shown_notes,
+    visible_session,
+    wanted_tenants,
+    zone_of,
+)
+from chatstore_cli.wiring.artifacts import artifact_reader
+from chatstore_cli.wiring.labels import label_store, shown_labels
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
-_LARGEST_SEARCH = 200
-_LARGEST_MESSAGES = 1_000
-
-Layout = Annotated[str | None, Query(description="Only this layout.", examples=["workflow"])]
-Tenant = Annotated[str | None, Query(description="Only sessions of this tenant.")]
-User = Annotated[str | None, Query(description="Only sessions of this user.")]
-Since = Annotated[str | None, Query(description="7d, today, or ISO 8601; inclusive.", examples=["7d"])]
-Until = Annotated[str | None, Query(description="As `since`; a date includes that day.")]
-Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-Cursor = Annotated[str | None, Query(description="The next_cursor of a page.")]
+SessionId = Annotated[str, Path(description="The exact id of the session.", examples=["chat-5d1c07e2"])]
+Count = Annotated[int, Query(ge=0, le=MOST_MESSAGES)]
 
 
-@router.get("/sessions")
+@router.get("/sessions", response_class=StoredJson, responses={200: {"model": SessionList}})
 async def sessions(
     services: Served,
     access: Reader,
     layout: Layout = None,
     tenant: Tenant = None,
     user: User = None,
-    workflow: str | None = None,
+    workflow: Workflow = None,
     status: SessionStatus | None = None,
+    paused: Annotated[bool, Query(description="Only paused sessions.")] = False,
+    tag: Tag = None,
     since: Since = None,
     until: Until = None,
-    limit: Limit = 20,
+    timezone: Zone = None,
+    title: Annotated[
+        str | None, Query(min_length=1, max_length=1_000, description="Only titles with this text, in any case.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        Query(min_length=1, max_length=1_000, description="Only sessions whose stored usage names this model."),
+    ] = None,
+    min_messages: Annotated[int | None, Query(ge=1)] = None,
+    min_tokens: Annotated[int | None, Query(ge=0)] = None,
+    min_cost: Annotated[Decimal | None, Query(ge=0, examples=["0.50"])] = None,
+    sort: Annotated[
+        str | None,
+        Query(description=f"One of {', '.join(SORT_FIELDS)}; with :asc or :desc if needed. Such a list has one page."),
+    ] = None,
+    count: Annotated[bool, Query(description="Also count the sessions that match, if that is quick.")] = False,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 20,
     cursor: Cursor = None,
-) -> dict[str, Any]:
-    """Sessions of all layouts, the most recently updated first, as `chatstore sessions list -o json`."""
-    period = read_period(since, until, utc_now())
+) -> StoredJson:
+    """List sessions of all layouts, the most recently updated first, as `chatstore sessions list -o json`.
+
+    No index has `title`, `model`, the `min_` filters and the orders of `sort`: such a list reads sessions one by one, at
+    most 10,000 for at most 5 seconds. `notes` has what the command prints on stderr. With `count`, `total` is the number
+    of sessions that match, or null if it is not known soon; if `total_is_exact` is false, there are more.
+    """
+    period = read_period(since, until, utc_now(), zone_of(services, timezone))
     query = SessionQuery(
-        layout=layout, user_id=user, workflow=workflow, status=status, since=period.since, until=period.until
-    )
-    wanted = _tenants(access, tenant)
+        layout, None, user, workflow, status, period.since, period.until,
+        paused=paused, tag=None if tag is None else checked_tag(tag),
+        title=title, model=model, min_messages=min_messages, min_tokens=min_tokens, min_cost=min_cost,
+    )  # fmt: skip
+    order = None if sort is None else SessionOrder.parse(sort)
 
     def read() -> dict[str, Any]:
-        pages = [
-            list_sessions(services.stores.session_readers(layout), _of_tenant(query, each), cursor=cursor, limit=limit)
-            for each in wanted
-        ]
-        merged = heapq.merge(*(page.sessions for page in pages), key=SessionKey.of, reverse=True)
-        found = list(islice(merged, limit))
-        has_more = any(page.next_cursor for page in pages) or sum(len(page.sessions) for page in pages) > limit
-        next_cursor = SessionKey.of(found[-1]).to_cursor() if has_more and found else None
-        notes = list(dict.fromkeys(note for page in pages for note in page.notes))
-        return {"items": [session_row(each) for each in found], "next_cursor": next_cursor, "notes": notes}
+        stores = services.stores
+        readers = stores.session_readers(layout)
+        labels = shown_labels(stores, layout) if tag is None else label_store(stores)
+        pages: list[SessionPage] = []
+        totals: list[tuple[int, bool] | None] = []
+        for each in wanted_tenants(access, tenant):
+            of_tenant = replace(query, tenant_id=each)
+            page = list_sessions(readers, of_tenant, cursor=cursor, limit=limit, labels=labels, order=order)
+            pages.append(page)
+            if count:
+                totals.append(session_total(page, readers, of_tenant))
+        found, next_cursor = _merged(pages, order, limit)
+        sees_all = access.tenants is None
+        answer = {
+            "items": [session_row(each) for each in found],
+            "next_cursor": next_cursor,
+            "foreign_documents": [foreign_row(each) for page in pages for each in page.foreign] if sees_all else [],
+            "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
+            "notes": shown_notes(access, readers, [note for page in pages for note in page.notes]),
+        }
+        if count:
+            known = [each for each in totals if each is not None]
+            is_known = len(known) == len(totals)
+            answer["total"] = sum(number for number, _ in known) if is_known else None
+            answer["total_is_exact"] = is_known and all(is_exact for _, is_exact in known)
+        return answer
 
-    return await services.reading.run(read)
+    return StoredJson(await services.reading.run(read))
 
 
-@router.get("/sessions/{session_id}")
+def _merged(pages: list[SessionPage], order: SessionOrder | None, limit: int) -> tuple[list[Session], str | None]:
+    """One page of the pages of several tenants, and its cursor."""
+    every = [session for page in pages for session in page.sessions]
+    every = sorted(every, key=SessionKey.of, reverse=True) if order is None else order.sorted(every)
+    has_more = any(page.is_truncated for page in pages) or len(every) > limit
+    found = every[:limit]
+    return found, SessionKey.of(found[-1]).to_cursor() if has_more and found and order is None else None
+
+
+@router.get("/sessions/{session_id:path}/messages", response_class=StoredJson, responses={200: {"model": MessageList}})
+async def messages(
+    session_id: SessionId,
+    services: Served,
+    access: Reader,
+    layout: Layout = None,
+    after_sequence: Annotated[
+        int | None, Query(ge=-(2**63), lt=2**63, description="Only messages with a higher sequence.")
+    ] = None,
+    last: Annotated[
+        int | None, Query(ge=0, le=MOST_MESSAGES, description="Only the newest ones, without a cursor.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
+    cursor: Cursor = None,
+) -> StoredJson:
+    """List the messages of a session in their order. With `cursor`, the page after the one that has this next_cursor."""
+    given = {"after_sequence": after_sequence, "last": last, "cursor": cursor}
+    if len(names := [name for name, value in given.items() if value is not None]) > 1:
+        raise WrongUse(what=f"{names[0]} and {names[1]} cannot be combined.", hint="Remove one of them.")
+    place = MessagePlace(after_sequence) if cursor is None else MessagePlace.from_cursor(cursor)
+
+    def read() -> tuple[Session, list[Message], MessagePlace | None]:
+        reader, found = visible_session(services.stores.session_readers(layout), session_id, access)
+        if last is not None:
+            newest = reader.messages(found.session_id, MessageSelection(last=last))
+            return found, list(islice(newest, last)), None
+        return found, *message_page(reader, found.session_id, place, limit)
+
+    found, page, following = await services.reading.run(read)
+    if page:
+        await note_reading(services, access, [(found.layout, found.session_id)])
+    next_cursor = None if following is None else following.to_cursor()
+    return StoredJson({"items": [message_row(each) for each in page], "next_cursor": next_cursor})
+
+
+@router.get("/sessions/{session_id:path}", response_class=StoredJson, responses={200: {"model": ShownSession}})
 async def session(
-    session_id: str, services: Served, access: Reader, layout: Layout = None, first: int = 3, last: int = 3
-) -> dict[str, Any]:
-    """One session with its first and last messages, as `chatstore sessions show -o json`."""
-    first, last = (max(0, min(each, _LARGEST_MESSAGES)) for each in (first, last))
+    session_id: SessionId,
+    services: Served,
+    access: Reader,
+    layout: Layout = None,
+    first: Count = 3,
+    last: Count = 3,
+) -> StoredJson:
+    """Show a session with its first and last messages, as `chatstore sessions show -o json`."""
 
     def read() -> SessionView:
-        reader, _ = _visible(services.stores.session_readers(layout), session_id, access)
-        return show_session([reader], session_id, first=first, last=last)
+        stores = services.stores
+        reader, _ = visible_session(stores.session_readers(layout), session_id, access)
+        return show_session(
+            [reader],
+            session_id,
+            first=first,
+            last=last,
+            artifacts=lambda: artifact_reader(stores),
+            labels=shown_labels(stores, layout),
+        )
 
     view = await services.reading.run(read)
     if view.first_messages or view.last_messages:
         await note_reading(services, access, [(view.session.layout, view.session.session_id)])
-    return session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
-
-
-@router.get("/sessions/{session_id}/messages")
-async def messages(
-    session_id: str,
-    services: Served,
-    access: Reader,
-    layout: Layout = None,
-    after_sequence: int | None = None,
-    limit: Annotated[int, Query(ge=1, le=_LARGEST_MESSAGES)] = 100,
-) -> dict[str, Any]:
-    """A session's messages in their order, after a sequence. `next_cursor` is the sequence to continue after."""
-
-    def read() -> tuple[Session, list[Message]]:
-        reader, found = _visible(services.stores.session_readers(layout), session_id, access)
-        selection = MessageSelection(after_sequence=after_sequence)
-        return found, list(islice(reader.messages(found.session_id, selection), limit + 1))
-
-    found, page = await services.reading.run(read)
-    if page:
-        await note_reading(services, access, [(found.layout, found.session_id)])
-    more = str(page[limit - 1].sequence) if len(page) > limit else None
-    return {"items": [message_row(each) for each in page[:limit]], "next_cursor": more}
-
-
-@router.get("/search")
-async def search(
-    services: Served,
-    access: Reader,
-    text: Annotated[str, Query(min_length=1, max_length=1_000, examples=["refund"])],
-    layout: Layout = None,
-    tenant: Tenant = None,
-    user: User = None,
-    session: str | None = None,
-    role: str | None = None,
-    since: Since = None,
-    until: Until = None,
-    substring: bool = False,
-    limit: Annotated[int, Query(ge=1, le=_LARGEST_SEARCH)] = 20,
-    cursor: Cursor = None,
-) -> dict[str, Any]:
-    """Messages that have all words of a text, the newest first, as `chatstore search -o json`.
-
-    Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
-    """
-    from chatstore_cli.wiring.search import message_searchers
-
-    period = read_period(since, until, utc_now())
-    mode = SearchMode.SUBSTRING if substring else SearchMode.WORDS
-
-    def read() -> tuple[list[SearchHit], str | None, list[str]]:
-        found: list[SearchHit] = []
-        next_cursor: str | None = None
-        notes: list[str] = []
-        for each in _tenants(access, tenant):
-            query = SearchQuery(text, mode, False, layout, each, user, session, role, period.since, period.until)
-            page = MessageSearch(message_searchers(services.stores, layout), query, limit=limit, cursor=cursor)
-            found += page.hits()
-            if page.failure is not None:
-                raise page.failure
-            next_cursor, notes = page.next_cursor or next_cursor, [*notes, *page.notes]
-        return found, next_cursor, list(dict.fromkeys(notes))
-
-    if access.tenants is not None and tenant is None and len(access.tenants) > 1:
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, "The key is for several tenants: choose one with `tenant`.", kind="tenant"
-        )
-    hits, next_cursor, notes = await services.reading.run(read)
-    await note_reading(services, access, [(hit.layout, hit.message.session_id) for hit in hits])
-    return {"items": [hit_row(hit) for hit in hits], "next_cursor": next_cursor, "notes": notes}
-
-
-@router.get("/usage")
-async def usage(
-    services: Served,
-    access: Reader,
-    by: Annotated[str, Query(description="Keys with commas.", examples=["day,model"])] = "tenant",
-    layout: Layout = None,
-    tenant: Tenant = None,
-    user: User = None,
-    workflow: str | None = None,
-    since: Since = None,
-    until: Until = None,
-) -> dict[str, Any]:
-    """Tokens and cost by one or several keys, as `chatstore usage -o json`."""
-    from chatstore_cli.wiring.usage import usage_sums
-
-    groupings = _groupings(by)
-    period = read_period(since, until, utc_now())
-    tenants = _tenants(access, tenant)
-    if len(tenants) != 1:
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, "The key is for several tenants: choose one with `tenant`.", kind="tenant"
-        )
-    query = SessionQuery(
-        layout=layout, tenant_id=tenants[0], user_id=user, workflow=workflow, since=period.since, until=period.until
-    )
-
-    def read() -> dict[str, Any]:
-        stores = services.stores
-        ledger = usage_sums(stores) if stores.uses_mongo(layout) else None
-        report = report_usage(stores.session_readers(layout), query, groupings, ledger=ledger)
-        return usage_answer(report, period, services.settings.chatstore.usage.currency)
-
-    return await services.reading.run(read)
-
-
-def usage_answer(report: Any, period: Period, currency: str) -> dict[str, Any]:
-    """A report as the command prints it."""
-    from chatstore_cli.render.rows.usage import usage_report_row, usage_sources_row, usage_totals_row
-
-    return {
-        "items": [usage_report_row(row) for row in report.rows],
-        "next_cursor": None,
-        "period": period.to_dict(),
-        "currency": currency,
-        "totals": usage_totals_row(report.totals),
-        "sources": usage_sources_row(report.totals),
-        "notes": report.notes,
-    }
-
-
-@router.get("/status")
-async def status(services: Served, access: Reader) -> dict[str, Any]:
-    """What the server records and stores, of all tenants together: the queue, the worker's counters, and open sockets."""
-    of_all_tenants(access)
-    worker = services.worker
-    stats = None if worker is None else worker.stats()
-    figures = ("queue_depth", "flushed", "skipped", "quarantined", "lost", "flush_latency_p50", "flush_latency_p99")
-    return {
-        "uptime": round(services.uptime, 3),
-        "sockets": services.sockets.open,
-        "worker": None if stats is None else {name: getattr(stats, name) for name in figures},
-    }
-
-
-def _tenants(access: Access, tenant: str | None) -> list[str | None]:
-    """The tenants to ask for. A tenant that the caller does not see has no sessions, like one that does not exist."""
-    if tenant is None:
-        return tenants_of(access)
-    return [tenant] if access.sees(tenant) else []
-
-
-def _of_tenant(query: SessionQuery, tenant: str | None) -> SessionQuery:
-    from dataclasses import replace
-
-    return replace(query, tenant_id=tenant)
-
-
-def _visible(readers: Sequence[SessionReader], session_id: str, access: Access) -> tuple[SessionReader, Session]:
-    """The session, if the caller sees its tenant. For a caller of some tenants the sessions of others do not exist.
-
-    So errors must not name similar ids, or other layouts that have this id: these may be other tenants'.
-    """
-    if access.tenants is None:
-        return find_session(readers, session_id)
-    found = [(each, stored) for each in readers if (stored := each.find(session_id)) is not None]
-    visible = [(each, stored) for each, stored in found if access.sees(stored.tenant_id)]
-    if not visible:
-        raise NotFound(kind_of_thing="session", name=session_id, where="")
-    return find_session([each for each, _ in visible], session_id)
-
-
-def _groupings(by: str) -> list[UsageGrouping]:
-    try:
-        return [UsageGrouping(word.strip()) for word in by.split(",")]
-    except ValueError as error:
-        raise BadValue(name="by", value=by[:60], expected=f"one of {', '.join(UsageGrouping)}") from error
+    row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
+    return StoredJson({**row, **artifact_values(view.artifacts), "notes": view.notes})

@@ -92,6 +92,8 @@ def test_no_setting_of_the_environment_reaches_the_commands(tmp_path: Path) -> N
 
 def test_only_needed_variables_are_exported(tmp_path: Path) -> None:
     assert _setup(tmp_path).exports({}, uri_named=False) == [f"export CHATSTORE_CONFIG={tmp_path}/config.yaml"]
+    outer = {"CHATSTORE_PROFILE": "production"}
+    assert _setup(tmp_path).exports(outer, uri_named=False)[-1] == "unset CHATSTORE_PROFILE"
 
 
 def test_exported_variables_have_no_password(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""What the options of usage reports mean: the period, the keys to group by, the budget."""
+"""What the options of usage reports mean: the keys to group by, the budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,35 +10,8 @@ import typer
 from chatstore_cli.cli.commands.usage.options import BudgetScope
 from chatstore_cli.core.usage.groupings import UsageGrouping
 from chatstore_cli.domain.errors import BadValue, WrongUse
-from chatstore_cli.domain.periods import Period, month_of, read_month, read_period, week_of
-from chatstore_cli.domain.times import utc_now
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS
 from chatstore_cli.render.output_format import OutputFormat
-
-
-def period_of(named: Mapping[str, str | bool | None], since: str | None, until: str | None, zone: tzinfo) -> Period:
-    """The period of the options. `named` has the values of those that name a calendar period, of which one may be given.
-
-    Raises BadValue and WrongUse.
-    """
-    given = [option for option, value in named.items() if value]
-    others = [option for option, value in (("--since", since), ("--until", until)) if value is not None]
-    if given and len(given) + len(others) > 1:
-        one, other = [*given, *others][:2]
-        raise WrongUse(what=f"{one} and {other} cannot be combined.", hint=f"Remove {one} or {other}.")
-    now = utc_now()
-    match given:
-        case ["--month"]:
-            return read_month(str(named["--month"]), zone)
-        case ["--last-month"]:
-            return month_of(now, zone, months_ago=1)
-        case ["--this-month"]:
-            return month_of(now, zone)
-        case ["--last-week"]:
-            return week_of(now, zone, weeks_ago=1)
-        case ["--this-week"]:
-            return week_of(now, zone)
-    return read_period(since, until, now, zone)
 
 
 def groupings_of(by: list[str] | None, budget: Decimal | None, per: BudgetScope | None) -> list[UsageGrouping]:

@@ -23,10 +23,8 @@ from chatstore_cli.render.rows.usage import (
     usage_columns,
     usage_footer,
     usage_report_row,
-    usage_sources_row,
-    usage_totals_row,
 )
-from chatstore_cli.render.rows.usage_costs import budget_notes, budget_row, prices_row
+from chatstore_cli.render.rows.usage_costs import beside_usage, budget_notes, budget_row, prices_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,7 @@ def _beside(
     report: UsageReport, output: ReportOutput, pricing: Pricing | None, check: BudgetCheck | None
 ) -> dict[str, Any]:
     """What JSON and YAML have beside the rows."""
-    beside: dict[str, Any] = {
-        "period": output.period.to_dict(),
-        "currency": output.currency,
-        "totals": usage_totals_row(report.totals, output.digits),
-        "sources": usage_sources_row(report.totals),
-    }
-    if output.digits is not None:
-        beside["rounded"] = {"digits": output.digits, "half": "even"}
+    beside = beside_usage(report.totals, output.period, output.currency, output.digits)
     if pricing is not None:
         missing, notes = pricing.missing_prices(), pricing.model_notes
         beside["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)

@@ -8,7 +8,7 @@ import typer
 
 from chatstore_cli.cli.commands.usage import options as own
 from chatstore_cli.cli.commands.usage.exporting import AfterOption, CursorToOption, export_usage
-from chatstore_cli.cli.commands.usage.option_values import budget_of, groupings_of, period_of, reject_bars
+from chatstore_cli.cli.commands.usage.option_values import budget_of, groupings_of, reject_bars
 from chatstore_cli.cli.commands.usage.reporting import ReportOutput, print_report
 from chatstore_cli.cli.filters import (
     LayoutOption,
@@ -23,6 +23,8 @@ from chatstore_cli.cli.options import command_with_subcommands, reject_other_opt
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.periods import chosen_period
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.usage import usage_sums
 
@@ -104,7 +106,7 @@ def usage(
         "--month": month, "--last-month": last_month, "--this-month": this_month,
         "--last-week": last_week, "--this-week": this_week,
     }  # fmt: skip
-    period = period_of(named, since, until, invocation.zone)
+    period = chosen_period(named, since, until, utc_now(), invocation.zone)
     query = session_query(layout, tenant, user, workflow, status, None, None, period.zone)
     query = replace(query, since=period.since, until=period.until)
     settings, stores = invocation.settings.chatstore.usage, invocation.stores

@@ -1,0 +1,117 @@
+"""One page of a session's messages, and the cursor for the next one, in memory for one page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import dropwhile, islice, pairwise
+
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.session_reader import ReaderBySequence, ReaderByTime, SessionReader
+from chatstore_cli.domain.times import as_utc
+
+LARGEST_PAGE = 1_000
+_ABSENT = -1
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePlace:
+    """The place after a message of a session.
+
+    `skip` messages after `after_sequence` come before it, or `skip` messages of the session. In a session in the order of
+    times, the message itself tells the place: its time, sequence and id. So messages that expire do not shift the pages.
+    """
+
+    after_sequence: int | None = None
+    skip: int = 0
+    created_at: datetime | None = None
+    sequence: int | None = None
+    message_id: str | None = None
+
+    def to_cursor(self) -> str:
+        """The place as an opaque text for URLs."""
+        moment = None if self.created_at is None else self.created_at.isoformat()
+        packed = json.dumps([self.after_sequence, self.skip, moment, self.sequence, self.message_id])
+        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_cursor(cls, cursor: str) -> MessagePlace:
+        """The place of a cursor. Raises BadValue."""
+        try:
+            packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            after, skip, moment, sequence, message_id = json.loads(packed)
+            is_valid = _is_number(after) and type(skip) is int and 0 <= skip < 1 << 62 and _is_number(sequence)
+            if not is_valid or not isinstance(message_id, str | None):
+                raise ValueError
+            return cls(
+                after, skip, None if moment is None else as_utc(datetime.fromisoformat(moment)), sequence, message_id
+            )
+        except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise BadValue(name="--cursor", value=cursor, expected="the next_cursor of an earlier page") from error
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (type(value) is int and abs(value) < 1 << 63)
+
+
+def message_page(
+    reader: SessionReader, session_id: str, place: MessagePlace, limit: int
+) -> tuple[list[Message], MessagePlace | None]:
+    """At most `limit` messages after the place, and the place after them; None at the end. Raises NotFound."""
+    by_time = _from_place(reader, session_id, place)
+    if by_time is not None:
+        found = list(islice(by_time, limit + 1))
+    else:
+        selection = MessageSelection(after_sequence=place.after_sequence)
+        found = list(islice(reader.messages(session_id, selection), place.skip, place.skip + limit + 1))
+    page = found[:limit]
+    if len(found) <= limit:
+        return page, None
+    if isinstance(reader, ReaderBySequence):
+        return page, _after_sequence(place, found)
+    last = page[-1]
+    return page, replace(
+        place, skip=place.skip + limit, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id
+    )
+
+
+def _after_sequence(place: MessagePlace, found: Sequence[Message]) -> MessagePlace:
+    """The place before the last one of the messages: after the last sequence that a higher one follows."""
+    for distance, (later, earlier) in enumerate(pairwise(reversed(found))):
+        if later.sequence is not None and earlier.sequence is not None and later.sequence > earlier.sequence:
+            return MessagePlace(earlier.sequence, distance)
+    return replace(place, skip=place.skip + len(found) - 1)
+
+
+def _from_place(reader: SessionReader, session_id: str, place: MessagePlace) -> Iterator[Message] | None:
+    """The messages after the place, if the reader finds them by their time."""
+    if place.created_at is None or not isinstance(reader, ReaderByTime):
+        return None
+    messages = reader.messages_from(session_id, place.created_at)
+    return None if messages is None else _after_place(messages, place, place.created_at)
+
+
+def _after_place(messages: Iterator[Message], place: MessagePlace, moment: datetime) -> Iterator[Message]:
+    wanted = (moment, _ABSENT if place.sequence is None else place.sequence)
+    equal: list[Message] = []
+    for message in dropwhile(lambda each: _key(each) < wanted, messages):
+        if _key(message) != wanted:
+            yield from equal
+            yield message
+            yield from messages
+            return
+        equal = [] if message.message_id == place.message_id else [*equal, message]
+    yield from equal
+
+
+def _key(message: Message) -> tuple[datetime, int]:
+    """Where a message is among those of its second. One without a time was read because its place is later."""
+    moment = message.created_at
+    return (_LAST if moment is None else moment), _ABSENT if message.sequence is None else message.sequence

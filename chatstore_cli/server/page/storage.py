@@ -1,0 +1,72 @@
+"""The view of the storage: what waits to be stored, how long storing takes, and the quarantined lines."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from chatstore_cli.render.rows.flush import quarantine_row
+from chatstore_cli.render.safe import sanitize_line
+from chatstore_cli.server.page import words
+from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.routes.store_reports import status
+from chatstore_cli.wiring.journals import named_journals
+
+router = APIRouter(include_in_schema=False)
+
+_MOST_LINES = 200
+_COUNTS = (
+    ("queue_depth", "Waiting to be stored"),
+    ("flushed", "Stored since the start"),
+    ("skipped", "Stored before"),
+    ("quarantined", "Quarantined since the start"),
+    ("lost", "Lost"),
+)
+_LATENCIES = (("flush_latency_p50", "Half are stored within"), ("flush_latency_p99", "99 % are stored within"))
+
+
+@router.get("/page/storage")
+async def storage(request: Request, services: Served, access: Reader) -> HTMLResponse:
+    """The figures of this process, and the quarantine. They are of all tenants together."""
+    of_all_tenants(access)
+    found = (await status(services, access)).model_dump()
+    worker: dict[str, Any] = found["worker"] or {}
+    figures = [("Running for", _duration(found["uptime"])), ("Open sockets", words.number(found["sockets"]))]
+    figures += [(title, words.number(worker.get(name))) for name, title in _COUNTS]
+    figures += [(title, _seconds(worker.get(name))) for name, title in _LATENCIES]
+    lines = await services.reading.run(lambda: list(islice(_quarantined(services.settings), _MOST_LINES + 1)))
+    return draw(
+        request,
+        "storage.html",
+        figures=figures,
+        is_stored=bool(worker),
+        quarantined=lines[:_MOST_LINES],
+        has_more=len(lines) > _MOST_LINES,
+    )
+
+
+def _quarantined(settings: Any) -> Any:
+    for line in named_journals(settings, None).numbered_lines():
+        row = quarantine_row(line)
+        yield {
+            "number": row["number"],
+            "file": sanitize_line(str(row["source"])),
+            "line": row["line"],
+            "reason": row["reason"],
+        }
+
+
+def _seconds(value: float | None) -> str:
+    return words.NONE if value is None else f"{value * 1000:,.0f} ms"
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

@@ -1,0 +1,160 @@
+"""The views of lists and reports: each asks the route with the same content, and draws its answer.
+
+So a view shows what the route answers to the same caller: the same rows, the same limits of tenants, and the same figures
+as the command.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.render.rows.search import snippet_pieces
+from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.routes import agents, store, store_reports, store_search
+from chatstore_cli.server.services import Services
+
+router = APIRouter(include_in_schema=False)
+
+_ROWS = 50
+Text = Annotated[str, Query(max_length=1_000)]
+"""A filter; empty means none, as forms send it."""
+
+
+@router.get("/page/sessions")
+async def sessions(
+    request: Request,
+    services: Served,
+    access: Reader,
+    layout: Text = "",
+    tenant: Text = "",
+    user: Text = "",
+    workflow: Text = "",
+    status: Text = "",
+    tag: Text = "",
+    title: Text = "",
+    since: Text = "",
+    until: Text = "",
+    cursor: Annotated[str, Query(max_length=20_000)] = "",
+) -> HTMLResponse:
+    """The sessions, the newest update first."""
+    filters = {
+        "layout": layout, "tenant": tenant, "user": user, "workflow": workflow, "status": status, "tag": tag,
+        "title": title, "since": since, "until": until,
+    }  # fmt: skip
+    chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
+    if status:
+        chosen["status"] = SessionStatus(status) if status in list(SessionStatus) else None
+    answer = await store.sessions(services, access, **chosen, limit=_ROWS, cursor=cursor or None)
+    return draw(
+        request,
+        "sessions.html",
+        page=_content(answer),
+        filters={**filters, "cursor": cursor},
+        filtered=bool(chosen),
+        layouts=await _layouts(services),
+        statuses=list(SessionStatus),
+    )
+
+
+@router.get("/page/search")
+async def search(
+    request: Request,
+    services: Served,
+    access: Reader,
+    text: Text = "",
+    layout: Text = "",
+    tenant: Text = "",
+    user: Text = "",
+    role: Text = "",
+    since: Text = "",
+    until: Text = "",
+    substring: bool = False,
+    cursor: Annotated[str, Query(max_length=20_000)] = "",
+) -> HTMLResponse:
+    """The messages that have all words of a text, the newest first."""
+    filters = {"layout": layout, "tenant": tenant, "user": user, "role": role, "since": since, "until": until}
+    page = None
+    if text.strip():
+        chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
+        answer = await store_search.search(
+            services, access, text, **chosen, substring=substring, limit=_ROWS, cursor=cursor or None
+        )
+        page = _content(answer)
+        for hit in page["items"]:
+            hit["pieces"] = list(snippet_pieces(hit))
+    return draw(
+        request,
+        "search.html",
+        page=page,
+        filters={**filters, "text": text, "substring": substring},
+        layouts=await _layouts(services),
+        roles=sorted(ROLES),
+    )
+
+
+@router.get("/page/usage")
+async def usage(
+    request: Request,
+    services: Served,
+    access: Reader,
+    by: UsageGrouping = UsageGrouping.DAY,
+    tenant: Text = "",
+    user: Text = "",
+    workflow: Text = "",
+    since: Text = "30d",
+    until: Text = "",
+) -> HTMLResponse:
+    """Tokens and cost, with exactly the figures of `chatstore usage`."""
+    filters = {"tenant": tenant, "user": user, "workflow": workflow, "since": since, "until": until}
+    chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
+    report = _content(await store_reports.usage(services, access, by=by.value, **chosen))
+    rows = [_flat(row) | {"key": row[by.value]} for row in report["items"]]
+    most = max((Decimal(str(row["measure"])) for row in rows), default=Decimal(0))
+    for row in rows:
+        row["share"] = 0 if most == 0 else round(Decimal(str(row["measure"])) * 100 / most, 1)
+    return draw(
+        request,
+        "usage.html",
+        report={**report, "totals": _flat(report["totals"])},
+        rows=rows,
+        filters={**filters, "by": by.value},
+        groupings=list(UsageGrouping),
+    )
+
+
+@router.get("/page/agents")
+async def saved_agents(request: Request, services: Served, access: Reader) -> HTMLResponse:
+    """The saved agents with their configurations, in which secrets are masked."""
+    answer = await agents.list_agents(services, access, limit=None, offset=None)
+    items = _content(answer)["agents"]
+    for agent in items:
+        agent["config_text"] = json.dumps(agent["config"], indent=2, ensure_ascii=False)
+    return draw(request, "agents.html", items=items)
+
+
+def _content(answer: Response) -> dict[str, Any]:
+    """What a route answers, as the objects that its JSON describes."""
+    content: dict[str, Any] = json.loads(bytes(answer.body))
+    return content
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a group of usage beside each other. The bars compare costs, or tokens if no cost is known."""
+    used = row["usage"]
+    cost, tokens = used["cost"], used["total_tokens"]
+    return {**used, "sessions": row["sessions"], "measure": cost if cost else (tokens or 0) / 1_000_000}
+
+
+async def _layouts(services: Services) -> list[str]:
+    """The layouts that are used."""
+    readers = await services.reading.run(lambda: services.stores.session_readers(None))
+    return [each.layout for each in readers]

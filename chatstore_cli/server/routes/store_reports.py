@@ -1,0 +1,125 @@
+"""Reports over HTTP: usage in the words of `chatstore usage -o json`, and what the server itself does."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
+from chatstore_cli.core.usage.pricing import CostMode, Pricing
+from chatstore_cli.core.usage.report import report_usage
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.periods import chosen_period
+from chatstore_cli.domain.queries import SessionQuery
+from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.rows.usage import usage_report_row
+from chatstore_cli.render.rows.usage_costs import beside_usage, prices_row
+from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.store_answers import ServerStatus, UsageReport
+from chatstore_cli.server.store_query import (
+    Layout,
+    Since,
+    StoredJson,
+    Tenant,
+    Until,
+    User,
+    Workflow,
+    Zone,
+    shown_notes,
+    wanted_tenant,
+    zone_of,
+)
+from chatstore_cli.wiring.prices import price_table
+from chatstore_cli.wiring.usage import usage_sums
+
+router = APIRouter(prefix="/store", tags=["Stored sessions"])
+
+_GROUPINGS = ", ".join(UsageGrouping)
+
+
+@router.get("/usage", response_class=StoredJson, responses={200: {"model": UsageReport}})
+async def usage(
+    services: Served,
+    access: Reader,
+    by: Annotated[
+        str, Query(description=f"Keys with commas: {_GROUPINGS}.", examples=["day,model"], max_length=200)
+    ] = "tenant",
+    month: Annotated[str | None, Query(description="This month.", examples=["2026-10"], max_length=20)] = None,
+    last_month: bool = False,
+    this_month: bool = False,
+    last_week: bool = False,
+    this_week: bool = False,
+    since: Since = None,
+    until: Until = None,
+    timezone: Zone = None,
+    cost: Annotated[
+        CostMode, Query(description="Stored costs, calculated ones, or (auto) calculated where none is stored.")
+    ] = CostMode.STORED,
+    digits: Annotated[
+        int | None, Query(alias="round", ge=0, le=12, description="Round costs to this many digits.")
+    ] = None,
+    sort: Annotated[UsageOrder | None, Query(description="By name, or by this number, the highest first.")] = None,
+    top: Annotated[int | None, Query(ge=1, lt=2**31, description="Only the first groups. Totals have all.")] = None,
+    layout: Layout = None,
+    tenant: Tenant = None,
+    user: User = None,
+    workflow: Workflow = None,
+    status: SessionStatus | None = None,
+) -> StoredJson:
+    """Report tokens and cost by one or several keys, as `chatstore usage -o json`."""
+    groupings = _groupings(by)
+    named = {
+        "--month": month, "--last-month": last_month, "--this-month": this_month,
+        "--last-week": last_week, "--this-week": this_week,
+    }  # fmt: skip
+    period = chosen_period(named, since, until, utc_now(), zone_of(services, timezone))
+    tenants = wanted_tenant(access, tenant)
+    query = SessionQuery(
+        layout, tenants[0] if tenants else None, user, workflow, status, since=period.since, until=period.until
+    )
+
+    def read() -> dict[str, Any]:
+        stores, settings = services.stores, services.settings.chatstore.usage
+        pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
+        readers = stores.session_readers(layout)
+        ledger = usage_sums(stores) if tenants and stores.uses_mongo(layout) else None
+        report = report_usage(
+            readers if tenants else [], query, groupings,
+            ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
+        )  # fmt: skip
+        answer = {
+            "items": [usage_report_row(row, digits) for row in report.rows],
+            "next_cursor": None,
+            **beside_usage(report.totals, period, settings.currency, digits),
+        }
+        if pricing is not None:
+            missing, notes = pricing.missing_prices(), pricing.model_notes
+            answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
+        return {**answer, "notes": shown_notes(access, readers, report.notes)}
+
+    return StoredJson(await services.reading.run(read))
+
+
+def _groupings(by: str) -> list[UsageGrouping]:
+    try:
+        return list(dict.fromkeys(UsageGrouping(word.strip()) for word in by.split(",")))
+    except ValueError as error:
+        raise BadValue(name="by", value=by, expected=f"one or several of {_GROUPINGS}, with commas") from error
+
+
+@router.get("/status")
+async def status(services: Served, access: Reader) -> ServerStatus:
+    """Report what the server records and stores, of all tenants together: the queue, the worker's counters, and open sockets."""
+    of_all_tenants(access)
+    worker = services.worker
+    stats = None if worker is None else worker.stats()
+    figures = ("queue_depth", "flushed", "skipped", "quarantined", "lost", "flush_latency_p50", "flush_latency_p99")
+    return ServerStatus.model_validate(
+        {
+            "uptime": round(services.uptime, 3),
+            "sockets": services.sockets.open,
+            "worker": None if stats is None else {name: getattr(stats, name) for name in figures},
+        }
+    )

@@ -1,0 +1,97 @@
+"""Search over HTTP: the messages that have a text, in the words of `chatstore search -o json`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.labels.labelled import refs_with_tag
+from chatstore_cli.core.search.run import MessageSearch
+from chatstore_cli.domain.errors import Conflict
+from chatstore_cli.domain.periods import read_period
+from chatstore_cli.domain.search.models import SearchHit, SearchMode, SearchQuery
+from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.rows.search import hit_row
+from chatstore_cli.server.auditing import note_reading
+from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.store_answers import HitList
+from chatstore_cli.server.store_query import (
+    Cursor,
+    Layout,
+    Since,
+    StoredJson,
+    Tag,
+    Tenant,
+    Until,
+    User,
+    Zone,
+    shown_notes,
+    visible_session,
+    wanted_tenant,
+    zone_of,
+)
+from chatstore_cli.wiring.labels import label_store
+from chatstore_cli.wiring.search import message_searchers
+
+router = APIRouter(prefix="/store", tags=["Stored sessions"])
+
+_LARGEST_PAGE = 200
+
+
+@router.get("/search", response_class=StoredJson, responses={200: {"model": HitList}})
+async def search(
+    services: Served,
+    access: Reader,
+    text: Annotated[str, Query(min_length=1, max_length=1_000, examples=["refund"])],
+    layout: Layout = None,
+    tenant: Tenant = None,
+    user: User = None,
+    session: Annotated[str | None, Query(description="Only this session.", max_length=1_000)] = None,
+    role: Annotated[str | None, Query(description="Only messages of this role.", max_length=1_000)] = None,
+    tag: Tag = None,
+    since: Since = None,
+    until: Until = None,
+    timezone: Zone = None,
+    substring: Annotated[bool, Query(description="Find the text inside words too. No index is used.")] = False,
+    case: Annotated[bool, Query(description="Distinguish capital and small letters.")] = False,
+    limit: Annotated[int, Query(ge=1, le=_LARGEST_PAGE)] = 20,
+    cursor: Cursor = None,
+) -> StoredJson:
+    """Find the messages that have all words of a text, the newest first, as `chatstore search -o json`.
+
+    Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
+    """
+    period = read_period(since, until, utc_now(), zone_of(services, timezone))
+    mode = SearchMode.SUBSTRING if substring else SearchMode.WORDS
+    tenants = wanted_tenant(access, tenant)
+    filters = (layout, tenants[0] if tenants else None, user, session, role, period.since, period.until)
+    query = SearchQuery(text, mode, case, *filters)
+    word = None if tag is None else checked_tag(tag)
+
+    def read() -> tuple[list[SearchHit], str | None, list[str]]:
+        searchers = message_searchers(services.stores, layout)
+        readers = [each.reader for each in searchers]
+        asked = query
+        if word is not None:
+            tagged = refs_with_tag(label_store(services.stores), word, [each.layout for each in readers])
+            asked = replace(query, among=tagged)
+        found = MessageSearch(searchers, asked, limit=limit, cursor=cursor)
+        if session is not None:
+            _require(session)
+        hits = list(found.hits()) if tenants else []
+        if found.failure is not None:
+            raise found.failure
+        return hits, found.next_cursor, shown_notes(access, readers, found.notes)
+
+    def _require(session_id: str) -> None:
+        try:
+            visible_session(services.stores.session_readers(layout), session_id, access)
+        except Conflict:  # it is searched in each of the layouts that have it
+            return
+
+    hits, next_cursor, notes = await services.reading.run(read)
+    await note_reading(services, access, [(hit.layout, hit.message.session_id) for hit in hits])
+    return StoredJson({"items": [hit_row(hit) for hit in hits], "next_cursor": next_cursor, "notes": notes})
