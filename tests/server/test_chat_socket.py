@@ -162,7 +162,7 @@ def test_events_of_the_application_are_frames_between_processing_and_the_respons
 def test_a_responder_that_raises_is_an_error_frame_and_the_socket_continues(off, failure):
     answering(off, failure)
     with _connected(off) as socket:
-        processing, error, complete = _turn(socket)
+        _, error, _ = _turn(socket)
         assert error["message"] == f"Error: The responder did not answer: it failed ({type(failure).__name__})."
         assert "secret" not in json.dumps(error)
         answering(off)
