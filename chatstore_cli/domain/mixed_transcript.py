@@ -34,23 +34,6 @@ class TranscriptSource(NamedTuple):
         return {"layout": self.layout, "session_id": self.session_id}
 
 
-class MixedTurn(NamedTuple):
-    """One turn with its source.
-
-    `index_in_source` is the position of the turn among all messages of its source, from 0, messages in segments included.
-    It is None if the replay began after a sequence without an index.
-    """
-
-    source: TranscriptSource
-    message: Message
-    index_in_source: int | None = None
-
-    @property
-    def is_general(self) -> bool:
-        """Whether the turn is of a conversation with the general assistant, in a general chat or in a workflow session."""
-        return self.source.layout == GENERAL_LAYOUT or self.message.from_general_agent
-
-
 @dataclass(frozen=True, slots=True)
 class ClientPosition:
     """How much of one source a client has. Without numbers, or with -1, it has nothing.
@@ -76,6 +59,25 @@ class ClientPosition:
 
 NOTHING = ClientPosition()
 """The position of a client that has no turn of a source."""
+
+
+class MixedTurn(NamedTuple):
+    """One turn with its source.
+
+    `index_in_source` is the position of the turn among all messages of its source, from 0, messages in segments included.
+    It is None if the replay began after a sequence without an index. `position` is that of a client that has received the
+    turn, and all turns of its source before it.
+    """
+
+    source: TranscriptSource
+    message: Message
+    index_in_source: int | None = None
+    position: ClientPosition = NOTHING
+
+    @property
+    def is_general(self) -> bool:
+        """Whether the turn is of a conversation with the general assistant, in a general chat or in a workflow session."""
+        return self.source.layout == GENERAL_LAYOUT or self.message.from_general_agent
 
 
 class ReplayMode(StrEnum):

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules
-from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of, unexpected
-from chatstore_cli.server.gate import Gate
+from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, unexpected
+from chatstore_cli.server.gate import Gate, logged_refusal_of
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
+from chatstore_cli.server.openapi import openapi_of
 from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views
 from chatstore_cli.server.routes import (
     agents,
@@ -81,6 +82,7 @@ def create_app(services: Services) -> ASGIApp:
     app.state.metrics = metrics = Metrics(services)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = openapi_of(app)  # type: ignore[method-assign]  # the framework's own way to extend the document
     app.mount("/page/static", StaticFiles(packages=[("chatstore_cli.server.page", "static")]))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(ChatstoreError, _failed)
@@ -142,7 +144,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, ChatstoreError)
-    return _answer(request, refusal_of(error))
+    return _answer(request, logged_refusal_of(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

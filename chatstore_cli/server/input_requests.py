@@ -32,7 +32,11 @@ class InputRequests:
         """Remember the request if the event is one and has an id."""
         identity = next((event.data[key] for key in _ID_KEYS if isinstance(event.data.get(key), str)), None)
         if event.type == _TYPE and identity:
-            self._open.put((request.tenant, identity), request)
+            self.open(identity, request)
+
+    def open(self, request_id: str, request: InputRequest) -> None:
+        """Remember a request, until it is closed."""
+        self._open.put((request.tenant, request_id), request)
 
     def find(self, request_id: str, access: Access) -> InputRequest | None:
         """The open request with this id, of a tenant that the caller sees."""
@@ -42,6 +46,7 @@ class InputRequests:
         found = (self._open.get((tenant, request_id)) for tenant in sorted(tenants))
         return next((each for each in found if each is not None), None)
 
-    def close(self, request_id: str, tenant: str) -> None:
-        """Forget a request of this tenant, because it was answered."""
-        self._open.pop((tenant, request_id))
+    def close(self, request_id: str, answered: InputRequest) -> None:
+        """Forget a request, because it was answered. An id of another session or user is that of another request."""
+        if self._open.get((answered.tenant, request_id)) == answered:
+            self._open.pop((answered.tenant, request_id))

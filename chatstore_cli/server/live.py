@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.core.watch.feed import Watch
 from chatstore_cli.domain.queries import SessionQuery
@@ -26,6 +26,13 @@ _MOST_WAITING = 1_000
 LayoutAndId = tuple[str, str]
 
 
+class Told(NamedTuple):
+    """A frame for clients. `after_turns`: it comes after the turns that are stored by then, because it refers to them."""
+
+    frame: Mapping[str, Any]
+    after_turns: bool
+
+
 class Subscription:
     """The changes that one subscriber wants. Use it as a context manager, which ends it."""
 
@@ -34,7 +41,10 @@ class Subscription:
     ) -> None:
         self._live, self._wants, self._follows = live, wants, follows
         self._changes: asyncio.Queue[SessionChange | None] = asyncio.Queue(_MOST_WAITING)
+        self._told: list[Told] = []
         self.overflowed = False
+        self.missed_frames = False
+        """Whether frames were dropped, because the subscriber did not take them."""
 
     async def next(self, seconds: float | None = None) -> SessionChange | None:
         """The next change. None if this process has written to the session, or if `seconds` passed without a change.
@@ -52,6 +62,11 @@ class Subscription:
         while not self._changes.empty():
             self._changes.get_nowait()
 
+    def take_told(self) -> list[Told]:
+        """The frames that wait, each once."""
+        taken, self._told = self._told, []
+        return taken
+
     def offer(self, change: SessionChange) -> None:
         """Queue a change if the subscriber wants it."""
         if self._wants(change):
@@ -61,6 +76,16 @@ class Subscription:
         """Wake the subscriber if it follows this session, to which this process has written."""
         if self._follows(session):
             self._put(None)
+
+    def tell(self, session: LayoutAndId, told: Told) -> None:
+        """Give the subscriber a frame about this session if it follows it, and wake it."""
+        if not self._follows(session):
+            return
+        if len(self._told) >= _MOST_WAITING:
+            self.missed_frames = True
+            return
+        self._told.append(told)
+        self._put(None)
 
     def _put(self, change: SessionChange | None) -> None:
         try:
@@ -106,6 +131,11 @@ class LiveChanges:
         """Report that this process has written to a session, without waiting for the database's report."""
         for each in list(self._subscribers):
             each.touch((layout, session_id))
+
+    def tell(self, layout: str, session_id: str, told: Told) -> None:
+        """Give a frame to each subscriber that follows the session: what clients should know, but what nobody stores."""
+        for each in list(self._subscribers):
+            each.tell((layout, session_id), told)
 
     def stop(self) -> None:
         """End the thread soon. It is a daemon, so a database that hangs does not hold up the end of the process."""

@@ -39,6 +39,8 @@ _LONGEST_STOP_SECONDS = 9.5
 _SECONDS_OF_IDLE_CONNECTIONS = 30
 _SECONDS_BETWEEN_PINGS = 30.0
 _WAITING_CONNECTIONS = 2_048
+_MILLISECONDS_WITHOUT_PROGRESS = 90_000
+"""How long a client may take none of what is sent, before the system ends its connection."""
 
 
 class _Server(uvicorn.Server):
@@ -110,11 +112,18 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
     services = Services(settings, responder_of(settings))
     if services.cache.disk_path is not None:
         require_writable_folder(services.cache.disk_path)
-    listening = _listen(host, port)
+    listening = listen(host, port)
     if not is_loopback(listening.getsockname()[0]) and not services.keys.are_required():
         listening.close()
         hint = "Create one: chatstore serve keys create --name NAME. Or serve on 127.0.0.1."
         raise NotAllowed(what=f"{host} can be reached from other machines, and the server has no keys.", hint=hint)
+    # Its lines about sockets contain the whole query, with the key.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    _Server(configuration(services), services, started).run(sockets=[listening])
+
+
+def configuration(services: Services) -> uvicorn.Config:
+    """How uvicorn serves the application."""
     config = uvicorn.Config(
         create_app(services),
         log_config=None,
@@ -128,10 +137,10 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         lifespan="on",
     )
     config.load()
-    config.http_protocol_class = bounded(config.http_protocol_class, most_connections(server.sockets))
-    # Its lines about sockets contain the whole query, with the key.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    _Server(config, services, started).run(sockets=[listening])
+    config.http_protocol_class = bounded(
+        config.http_protocol_class, most_connections(services.settings.chatstore.server.sockets)
+    )
+    return config
 
 
 def is_loopback(address: str) -> bool:
@@ -145,7 +154,7 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A bound socket. A name with several addresses gets its IPv4 address, which clients try too if it has others."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -154,6 +163,10 @@ def _listen(host: str, port: int) -> socket.socket:
     family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(
+        socket, "TCP_USER_TIMEOUT"
+    ):  # else a client that takes nothing, but does not disconnect, is served for long
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _MILLISECONDS_WITHOUT_PROGRESS)
     try:
         listening.bind(address)
         listening.listen(_WAITING_CONNECTIONS)  # two sockets can be bound to one port; only one of them can listen

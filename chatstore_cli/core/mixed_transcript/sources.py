@@ -56,7 +56,7 @@ class OpenSource:
             elif self._sequence is None or message.sequence > self._sequence:
                 self._sequence = message.sequence
             self.last_speaker = message.name or message.role
-            yield MixedTurn(source, message, index)
+            yield MixedTurn(source, message, index, self.position)
 
     def _after(self, position: ClientPosition) -> Iterator[Message]:
         session_id = self.source.session_id

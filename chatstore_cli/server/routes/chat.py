@@ -26,6 +26,8 @@ router = APIRouter(tags=["Chat application"])
 _LAYOUT = "messages"
 _DEFAULT_LIMIT = 50
 _STATUS_SECONDS = 3.0
+_HISTORY_SECONDS = 3.0
+"""Seconds that a history waits for MongoDB, because the cache has its newest messages."""
 
 
 class ChatRequest(BaseModel):
@@ -40,6 +42,11 @@ class ChatRequest(BaseModel):
 class ChatResponse(BaseModel):
     """The answer."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"response": "On its way.", "status": "completed", "timestamp": "2026-02-01T10:00:00"}]
+        }
+    )
     response: str
     status: str = Field(examples=["completed"])
     timestamp: str
@@ -48,6 +55,20 @@ class ChatResponse(BaseModel):
 class HistoryItem(BaseModel):
     """A message. `source` is `cache` for a message of the journal, otherwise `mongo`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "session_id": "s-1",
+                    "role": "user",
+                    "text": "Where is my parcel?",
+                    "created_at": "2026-02-01T10:00:00.000000+00:00",
+                    "metadata": {"transport": "rest"},
+                    "source": "cache",
+                }
+            ]
+        }
+    )
     session_id: str
     role: str
     text: str
@@ -59,6 +80,13 @@ class HistoryItem(BaseModel):
 class HistoryResponse(BaseModel):
     """The newest messages, oldest first. `counts` and `last_persisted_at` are those of these messages."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"session_id": "s-1", "messages": [], "counts": {"cache": 0, "mongo": 0}, "last_persisted_at": None}
+            ]
+        }
+    )
     session_id: str
     messages: list[HistoryItem]
     counts: dict[str, int]
@@ -68,6 +96,11 @@ class HistoryResponse(BaseModel):
 class ConversationResponse(BaseModel):
     """A session's messages, oldest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"session_id": "s-1", "total_messages": 0, "messages": [], "last_active_at": None}]
+        }
+    )
     session_id: str
     total_messages: int
     messages: list[HistoryItem]
@@ -77,6 +110,20 @@ class ConversationResponse(BaseModel):
 class StatusResponse(BaseModel):
     """`mongo.status` is ok, error or disabled."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "mongo": {"enabled": True, "status": "ok", "database": "chatstore", "collection": "chat_messages"},
+                    "cache": {
+                        "max_messages_per_session": 75,
+                        "disk_path": "data/cache/chat_sessions",
+                        "flush_enabled": True,
+                    },
+                }
+            ]
+        }
+    )
     mongo: dict[str, Any]
     cache: dict[str, Any]
 
@@ -169,7 +216,8 @@ async def read_history(services: Services, session_id: str, limit: int) -> ChatH
         if storage is None:
             return await services.recording.run(lambda: cache.history(session_id, None, limit))
         try:
-            return await services.reading.run(lambda: cache.history(session_id, storage, limit))
+            seconds = min(_HISTORY_SECONDS, services.settings.chatstore.server.read_seconds)
+            return await services.reading.run(lambda: cache.history(session_id, storage, limit), seconds=seconds)
         except Unreachable:  # every thread waits for MongoDB
             return await services.recording.run(lambda: cache.history(session_id, None, limit))
     except BadValue as error:

@@ -23,7 +23,13 @@ _SECONDS_BETWEEN_SIGNS = 15.0
 """A comment is sent after this time without a change. Proxies then keep the connection, and the server notices a lost client."""
 
 
-@router.get("/events", response_class=StreamingResponse)
+_EXAMPLE = {
+    "schema": {"type": "string"},
+    "example": 'event: changed\ndata: {"session_id": "chat-5d1c07e2", "layout": "workflow", "change": "changed"}\n\n',
+}
+
+
+@router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": _EXAMPLE}}})
 async def events(
     services: Served,
     access: Reader,

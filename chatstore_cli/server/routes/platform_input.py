@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.input_requests import InputRequest
-from chatstore_cli.server.platform_turns import PlatformTurns
+from chatstore_cli.server.platform_turns import PlatformTurns, workflow_session
 from chatstore_cli.server.requests import Served, Writer
 from chatstore_cli.server.services import Services
 
 router = APIRouter(tags=["Multi-agent platform"])
 
-_LOG = logging.getLogger("chatstore.server")
 _EMPTY = "Message cannot be empty."
 NO_CHAT = "Chat not found"
 NO_REQUEST = "Input request not found"
@@ -27,13 +24,14 @@ class InputBody(BaseModel):
     """What a user writes in a workflow session. Without `workflow_name`, the session's workflow is used."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"message": "Go on.", "workflow_name": "research"}]})
-    message: str
+    message: str | None = None
     workflow_name: str | None = None
 
 
 class InputAnswer(BaseModel):
     """The message was recorded. The answer comes through the sockets of the session."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "accepted", "transport": "websocket"}]})
     status: str = "accepted"
     transport: str = "websocket"
 
@@ -43,12 +41,15 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"input_request_id": "in-1", "user_input": "Yes."}]})
     input_request_id: str
-    user_input: str
+    user_input: str | None = None
 
 
 class SubmitAnswer(BaseModel):
     """The input was recorded."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": "success", "message": "The input was submitted."}]}
+    )
     status: str = "success"
     message: str = "The input was submitted."
 
@@ -58,40 +59,45 @@ async def send_input(
     app_id: str, chat_id: str, user_id: str, body: InputBody, services: Served, access: Writer
 ) -> InputAnswer:
     """Record what a user writes in a workflow session, and answer it."""
-    if not body.message.strip():
-        raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
+    message = _text(body.message)
     session = None
     if access.sees(app_id):
-        session = await services.reading.run(lambda: services.platform.find(app_id, body.workflow_name, chat_id))
+        session = await services.reading.run(
+            lambda: services.platform.find(app_id, body.workflow_name or None, chat_id)
+        )
     if session is None or session.user_id not in (None, user_id):
         raise Refusal(HTTPStatus.NOT_FOUND, NO_CHAT)
     workflow = session.workflow or body.workflow_name or ""
-    await _record(services, InputRequest(app_id, user_id, chat_id, workflow), body.message, None)
+    await _record(services, InputRequest(app_id, user_id, chat_id, workflow), message, None)
     return InputAnswer()
 
 
 @router.post("/api/user-input/submit", response_model=SubmitAnswer)
 async def submit(body: SubmitBody, services: Served, access: Writer) -> SubmitAnswer:
     """Answer a request for input. Its first answer counts; afterwards the request does not exist any more."""
-    if not body.user_input.strip():
-        raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
-    asked = services.input_requests.find(body.input_request_id, access)
+    text, requests = _text(body.user_input), services.input_requests
+    asked = requests.find(body.input_request_id, access)
     if asked is None:
         raise Refusal(HTTPStatus.NOT_FOUND, NO_REQUEST)
-    await _record(services, asked, body.user_input, body.input_request_id)
+    requests.close(body.input_request_id, asked)  # before anything is awaited: of several answers one counts
+    try:
+        await _record(services, asked, text, body.input_request_id)
+    except BaseException:
+        requests.open(body.input_request_id, asked)
+        raise
     return SubmitAnswer()
 
 
+def _text(text: str | None) -> str:
+    """What the user wrote. Raises Refusal if that is nothing."""
+    if text is None or not text.strip():
+        raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
+    return text
+
+
 async def _record(services: Services, to: InputRequest, text: str, request_id: str | None) -> None:
+    """Record the input, and answer it in the background. Sockets of the session get the answer."""
     turns = PlatformTurns(services, to.tenant, to.user)
-    is_new = await turns.record_workflow_input(to.chat_id, to.workflow, text, request_id)
-    if is_new:
-        services.in_background(_answer(turns, to, text))
-
-
-async def _answer(turns: PlatformTurns, to: InputRequest, text: str) -> None:
-    """Sockets of the session get the answer as a live turn."""
-    try:
-        await turns.answer_workflow(to.chat_id, to.workflow, text, lambda _: None)
-    except ChatstoreError as error:
-        _LOG.info("Session %s: no answer. %s", to.chat_id, error.as_text())
+    turn = turns.turn(workflow_session(to.chat_id), text, request_id, workflow=to.workflow)
+    await turns.record(turn, request_id)
+    turns.answer_later(turn)

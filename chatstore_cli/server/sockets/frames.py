@@ -36,6 +36,8 @@ class Frames:
         self._characters = 0
         self._written = asyncio.Event()
         self.overflowed = False
+        self.close_code = 1000
+        """The code with which the socket is closed when it is served no longer."""
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Queue a frame. If the client reads too slowly, the socket is closed after an error frame."""
@@ -118,7 +120,7 @@ async def accepted(
         writer.cancel()
         connections.remove(socket)
         with suppress(Exception):
-            await socket.close()
+            await socket.close(frames.close_code)
 
 
 def as_json(frame: Mapping[str, Any]) -> str:

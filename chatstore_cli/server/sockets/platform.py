@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
 
+from chatstore_cli.core.session_registry.registry import SessionRegistry
 from chatstore_cli.core.workflow.client_chats import cache_seed
-from chatstore_cli.domain.api_keys import Access, Right
-from chatstore_cli.domain.errors import ChatstoreError, PrerequisiteRefused
-from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT, WORKFLOW_LAYOUT, ClientPosition, TranscriptSource
+from chatstore_cli.domain.api_keys import Right
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotFound, PrerequisiteRefused
+from chatstore_cli.domain.mixed_transcript import ClientPosition
 from chatstore_cli.domain.session import Session
 from chatstore_cli.server.error_bodies import refusal_of, unexpected
+from chatstore_cli.server.live import Told
+from chatstore_cli.server.platform_turns import workflow_session
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.platform import artifact_body, instant, status_number
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import platform_frames as wire
-from chatstore_cli.server.sockets.frames import Frames, InvalidFrame, accepted
+from chatstore_cli.server.sockets.frames import InvalidFrame, accepted
+from chatstore_cli.server.sockets.platform_client import PlatformClient
 from chatstore_cli.server.sockets.platform_replay import PlatformReplay
 from chatstore_cli.server.sockets.platform_work import PlatformWork
 
@@ -54,8 +59,11 @@ async def platform_socket(socket: WebSocket, workflow_name: str, app_id: str, ch
         return
     slow = wire.error_frame("The client reads too slowly, so frames are missing. Connect again.", _SLOW_READER)
     async with accepted(socket, services.connections, slow) as frames:
+        chat = workflow_session(session.session_id)
+        replay = PlatformReplay(services, frames, app_id, user_id, chat, access)
+        client = PlatformClient(services, frames, replay, str(uuid.uuid4()), app_id, user_id)
         key = socket.query_params.get("session_key") or _DEFAULT_KEY
-        await _PlatformSocket(services, frames, session, workflow_name, app_id, user_id, key, socket.state.access).run()
+        await _PlatformSocket(client, session, workflow_name, key).run()
 
 
 async def _refuse(socket: WebSocket, code: int, reason: str) -> None:
@@ -74,34 +82,33 @@ def _session_of(services: Services, tenant: str, workflow: str, chat_id: str, us
 class _PlatformSocket:
     """One socket from its acceptance to its end."""
 
-    def __init__(
-        self,
-        services: Services,
-        frames: Frames,
-        session: Session,
-        workflow: str,
-        tenant: str,
-        user: str,
-        key: str,
-        access: Access,
-    ) -> None:
-        self._services, self._frames, self._session, self._workflow = services, frames, session, workflow
-        self._tenant, self._user, self._key = tenant, user, key
-        self._id = str(uuid.uuid4())
-        self._chat = TranscriptSource(WORKFLOW_LAYOUT, session.session_id)
-        self._replay = PlatformReplay(services, frames, tenant, user, self._chat, access)
-        self._work = PlatformWork(services, frames, self._replay, self._id, tenant, user)
+    def __init__(self, client: PlatformClient, session: Session, workflow: str, key: str) -> None:
+        self._client, self._session, self._workflow, self._key = client, session, workflow, key
+        self._services, self._frames, self._replay = client.services, client.frames, client.replay
+        self._work = PlatformWork(client)
 
     async def run(self) -> None:
         """Register the client, replay what is stored, then serve its frames until it disconnects."""
         try:
+            if await self._is_replayed():
+                await self._serve()
+        finally:
+            self._services.registry.remove_session(self._client.connection)
+
+    async def _is_replayed(self) -> bool:
+        """Send everything that is stored. If the database does not answer, report it: the client has to connect again."""
+        try:
             await self._register()
             await self._send_meta()
-            await self._work.follow_general_chat()
-            await self._replay.connect(self._chat)
+            await self._client.newest_general_chat()
+            await self._replay.connect(workflow_session(self._session.session_id))
         except ChatstoreError as error:
-            self._fail(error, "RESUME_FAILED")
-            return
+            self._fail(error, wire.RESUME_FAILED)
+            self._frames.close_code = _TRY_AGAIN_LATER
+            return False
+        return True
+
+    async def _serve(self) -> None:
         background = [asyncio.create_task(self._follow()), asyncio.create_task(self._ping())]
         try:
             async for frame in self._frames.receive():
@@ -109,61 +116,79 @@ class _PlatformSocket:
         finally:
             for task in background:
                 task.cancel()
-            self._services.registry.remove_session(self._id)
 
     async def _register(self) -> None:
         """Attach the connection. A session that is new in the client session becomes the active one.
 
-        If the application refuses that workflow, the client may still read it, and use its other workflows.
+        If it cannot become one of them, the client may still read it, and use its other workflows.
         """
+        client, chat_id = self._client, self._session.session_id
 
-        def attach() -> None:
-            registry, chat_id = self._services.registry, self._session.session_id
-            registry.attach(self._id, self._tenant, self._user, self._key)
-            if registry.get_workflow_by_chat_id(self._id, chat_id) is None:
-                registry.add_workflow(self._id, chat_id, self._workflow, self._tenant, self._user)
+        def attach(registry: SessionRegistry) -> None:
+            registry.attach(client.connection, client.tenant, client.user, self._key)
+            if registry.get_workflow_by_chat_id(client.connection, chat_id) is None:
+                registry.add_workflow(client.connection, chat_id, self._workflow, client.tenant, client.user)
 
         try:
-            await self._services.reading.run(attach)
+            await client.in_registry(attach)
         except PrerequisiteRefused as error:
-            self._work.blocked(self._workflow, error)
+            client.blocked(self._workflow, error)
+        except Conflict as error:
+            self._fail(error, wire.ERROR_CODES["chat.switch_workflow"])
 
     async def _send_meta(self) -> None:
-        chat_id = self._session.session_id
+        client, chat_id = self._client, self._session.session_id
         facts = await self._services.reading.run(
-            lambda: self._services.platform.facts(self._tenant, self._workflow, chat_id)
+            lambda: self._services.platform.facts(client.tenant, self._workflow, chat_id)
         )
         session = self._session if facts is None else facts.session
         data: dict[str, Any] = {
             "kind": "chat_meta",
             "chat_id": chat_id,
             "workflow_name": session.workflow or self._workflow,
-            "app_id": self._tenant,
-            "user_id": self._user,
+            "app_id": client.tenant,
+            "user_id": client.user,
             "has_children": False,
-            "cache_seed": cache_seed(self._tenant, chat_id),
+            "cache_seed": cache_seed(client.tenant, chat_id),
             "chat_exists": facts is not None,
             "last_artifact": None if facts is None else artifact_body(facts.artifacts.last),
             "status": status_number(session.status),
             "last_sequence": 0 if facts is None else facts.last_sequence,
             "created_at": instant(session.created_at),
         }
-        self._frames.send(wire.envelope("chat_meta", data))
+        client.send("chat_meta", data)
 
     async def _follow(self) -> None:
-        """Send turns that anybody stores in the socket's sessions, as they are reported."""
-        live = self._services.live
+        """Send what anybody stores in the client's sessions, and frames about them, as they are reported."""
+        live, replay = self._services.live, self._replay
         with live.subscribe(
-            lambda change: self._replay.follows(change.session.layout, change.session.session_id),
-            lambda session: self._replay.follows(*session),
+            lambda change: replay.is_concerned(change.session), lambda session: replay.follows(*session)
         ) as subscription:
             while True:
-                try:
-                    await self._replay.catch_up()  # also before the first change, which may have come before
-                except ChatstoreError as error:
-                    _LOG.warning("Live turns of a socket: %s", error.as_text())
+                await self._send_told(subscription.take_told())
+                if subscription.missed_frames:
+                    self._frames.overflowed = True
                 await subscription.next(_POLL_SECONDS)
                 subscription.forget_waiting()  # one replay covers them all
+
+    async def _send_told(self, told: Sequence[Told]) -> None:
+        """Send these frames and all turns that are stored by now, before the first frame that comes after turns."""
+        is_caught_up = False
+        for frame, after_turns in told:
+            if after_turns and not is_caught_up:
+                await self._catch_up()
+                is_caught_up = True
+            self._frames.send(frame)
+        if not is_caught_up:
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._replay.catch_up()
+        except ChatstoreError as error:
+            _LOG.warning("Live turns of a socket: %s", error.as_text())
+        except Exception:  # noqa: BLE001 - one failure must not end the live turns of the socket
+            _LOG.exception("Live turns of a socket.")
 
     async def _ping(self) -> None:
         while True:
@@ -179,20 +204,23 @@ class _PlatformSocket:
         except wire.BadFrame as error:
             self._frames.send(wire.error_frame(str(error), wire.SCHEMA_VALIDATION_FAILED))
             return
+        kind = str(frame["type"])
         try:
             if isinstance(read, wire.ClientResume):
                 await self._resume(read)
             else:
-                await self._work.do(str(frame["type"]), read)
+                await self._work.do(kind, read)
         except ChatstoreError as error:
-            self._fail(error, wire.ERROR_CODES[str(frame["type"])])
+            self._fail(error, wire.ERROR_CODES[kind])
         except Exception:  # noqa: BLE001 - one frame that fails unexpectedly must not end the socket
             _LOG.exception("A socket's frame failed unexpectedly.")
-            self._frames.send(wire.error_frame(unexpected().message, wire.ERROR_CODES[str(frame["type"])]))
+            self._frames.send(wire.error_frame(unexpected().message, wire.ERROR_CODES[kind]))
 
     async def _resume(self, read: wire.ClientResume) -> None:
-        layout = WORKFLOW_LAYOUT if self._replay.follows(WORKFLOW_LAYOUT, read.chat_id) else GENERAL_LAYOUT
-        source = TranscriptSource(layout, read.chat_id)
+        """Replay one of the client's sessions. From then on the client gets its turns."""
+        source = await self._client.own_session(read.chat_id)
+        if source is None:
+            raise NotFound(kind_of_thing="session", name=read.chat_id, where=" of this user")
         await self._replay.resume(source, ClientPosition(read.lastSequence, read.lastClientIndex))
 
     def _fail(self, error: ChatstoreError, code: str) -> None:

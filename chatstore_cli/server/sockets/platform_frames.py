@@ -9,9 +9,14 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from chatstore_cli.domain.mixed_transcript import MixedTurn
+from chatstore_cli.domain.responding import TurnUsage
 from chatstore_cli.domain.times import format_instant
 
 SCHEMA_VALIDATION_FAILED = "SCHEMA_VALIDATION_FAILED"
+USER_MESSAGE_FAILED = "USER_MESSAGE_FAILED"
+GENERAL_MODE_FAILED = "GENERAL_MODE_FAILED"
+GENERAL_MODE_EMPTY_MESSAGE = "GENERAL_MODE_EMPTY_MESSAGE"
+RESUME_FAILED = "RESUME_FAILED"
 _MOST_RUNS = 20
 
 
@@ -95,10 +100,10 @@ KNOWN: Mapping[str, type[ClientFrame]] = {
 
 
 ERROR_CODES: Mapping[str, str] = {
-    "user.input.submit": "USER_MESSAGE_FAILED",
+    "user.input.submit": USER_MESSAGE_FAILED,
     "ui_tool_response": "UI_TOOL_RESPONSE_FAILED",
-    "client.resume": "RESUME_FAILED",
-    "chat.enter_general_mode": "GENERAL_MODE_FAILED",
+    "client.resume": RESUME_FAILED,
+    "chat.enter_general_mode": GENERAL_MODE_FAILED,
     "chat.start_general_chat": "GENERAL_CHAT_CREATE_FAILED",
     "chat.switch_workflow": "SWITCH_WORKFLOW_FAILED",
     "chat.start_workflow": "START_WORKFLOW_FAILED",
@@ -135,6 +140,20 @@ def envelope(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
 def error_frame(message: str, code: str) -> dict[str, Any]:
     """An error for the client."""
     return envelope("chat.error", {"message": message, "error_code": code})
+
+
+def usage_frame(kind: str, chat_id: str, part: TurnUsage) -> dict[str, Any]:
+    """What an answer used. A cost is a decimal number as text, because it is exact."""
+    used = part.usage
+    data = {
+        "chat_id": chat_id,
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "total_tokens": used.total_tokens,
+        "cost": None if used.cost is None else str(used.cost),
+        "model": part.model,
+    }
+    return envelope(kind, data)
 
 
 def turn_frame(turn: MixedTurn, *, is_replay: bool) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def require_server_extra() -> None:
     """Raise WrongUse if a package of the extra `server` is missing."""
     missing = [
         name
-        for name in ("fastapi", "uvicorn", "websockets", "prometheus_client", "httpx2")
+        for name in ("fastapi", "uvicorn", "websockets", "prometheus_client", "httpx2", "jinja2", "markdown_it")
         if not importlib.util.find_spec(name)
     ]
     if missing:

@@ -1,0 +1,90 @@
+"""The OpenAPI document describes every operation: a summary, an example of its body, a model of its answer, its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chatstore_cli.server.callers import OPEN_PATHS
+from chatstore_cli.server.error_bodies import Form, form_of
+from tests.support.served_app import served, settings_of
+
+ERRORS = {Form.DETAIL: "ErrorDetail", Form.ERROR_TEXT: "ErrorText", Form.OWN: "StoreError"}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory) -> dict[str, Any]:
+    with served(settings_of(tmp_path_factory.mktemp("openapi"))) as server:
+        assert "swagger" in server.client.get("/docs").text.lower()
+        found: dict[str, Any] = server.client.get("/openapi.json").json()
+        return found
+
+
+def operations(document):
+    return [
+        (f"{method} {path}", path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def resolved(document, schema):
+    """The schema that a reference names, also of one that may be null."""
+    if "anyOf" in schema:
+        [schema] = [each for each in schema["anyOf"] if each != {"type": "null"}]
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def has_example(document, content):
+    schema = resolved(document, content.get("schema", {}))
+    return bool({"example", "examples"} & (set(content) | set(schema)))
+
+
+def test_every_operation_is_described(document):
+    found = operations(document)
+    assert len(found) > 45
+    missing = []
+    for name, path, operation in found:
+        if len(operation["summary"]) < 8 or operation["summary"].endswith("."):
+            missing.append(f"{name}: a summary")
+        if "requestBody" in operation and not all(
+            has_example(document, content) for content in operation["requestBody"]["content"].values()
+        ):
+            missing.append(f"{name}: an example of the body")
+        answers = {status: answer for status, answer in operation["responses"].items() if status.startswith("2")}
+        assert answers, name
+        for status, answer in answers.items():
+            if status == "204":
+                continue
+            for kind, content in answer.get("content", {"none": {"schema": {}}}).items():
+                schema = content.get("schema", {})
+                if kind == "application/json" and "$ref" not in schema:
+                    missing.append(f"{name}: a model of the answer")
+                elif kind == "none" or not has_example(document, content):
+                    missing.append(f"{name}: an example of the answer")
+        error = operation["responses"]["4XX"]["content"]["application/json"]["schema"]
+        assert (name, error["$ref"].rpartition("/")[2]) == (name, ERRORS[form_of(path)])
+        assert {"4XX", "503"} <= set(operation["responses"])
+        assert "422" not in operation["responses"]
+        assert bool(operation.get("security")) is (path not in OPEN_PATHS), name
+    assert missing == []
+
+
+def test_operations_have_different_ids_and_every_reference_leads_somewhere(document):
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+
+    def references(value):
+        if isinstance(value, dict):
+            yield from ([value["$ref"]] if isinstance(value.get("$ref"), str) else [])
+            for each in value.values():
+                yield from references(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from references(each)
+
+    for reference in set(references(document)):
+        assert reference.rpartition("/")[2] in document["components"]["schemas"]
