@@ -44,6 +44,8 @@ class Scripted:
             yield TurnUsage(Usage(prompt_tokens=7, completion_tokens=3), f"turn-{len(self.asked)}", "model-1")
         elif question.text == "tool":
             yield Event("tool_call", {"tool_name": "search", "event_id": "e-1"})
+        elif question.text.startswith("ask "):
+            yield Event("input_request", {"input_request_id": question.text[4:], "prompt": "Which one?"})
         elif question.text == "unusable":
             yield Event("tool_call", {("a", "tuple"): 1})  # type: ignore[dict-item]  # as a bad application does
         yield f"re: {question.text}"

@@ -70,5 +70,7 @@ def revoke(
     """Revoke a key. A running server rejects it at once. Its open sockets are closed within a minute."""
     invocation = Invocation(context)
     invocation.reject_read_only()
-    revoked = api_keys(invocation.settings).revoke(key_id)
-    invocation.emit(Record(KEY_COLUMNS, key_row(revoked)))
+    keys = api_keys(invocation.settings)
+    invocation.emit(Record(KEY_COLUMNS, key_row(keys.revoke(key_id))))
+    if not keys.exist():
+        invocation.say("There are no keys left. A server that starts now requires none, and listens on loopback only.")
