@@ -42,7 +42,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "indexes": LazyCommand("indexes", "Compare indexes with the required ones and create missing ones."),
     "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
     "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),
-    "serve": LazyCommand("serve.serve", "Serve the interfaces of chat applications over HTTP and WebSocket."),
+    "serve": LazyCommand("serve.serve", "Serve chat applications over HTTP and WebSocket."),
     "db": LazyCommand("db", "Start, stop, inspect and remove the embedded MongoDB."),
     "config": LazyCommand("config", "Write, show and check the configuration."),
     "demo": LazyCommand("demo", "Try chatstore on sample sessions in a separate database."),
