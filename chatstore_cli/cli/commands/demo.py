@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.demo_samples import chosen_demo, load_samples
+from chatstore_cli.cli.extras import can_check_server
 from chatstore_cli.cli.invocation import Invocation, terminal_of
 from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.core.demo.sample_chats import sample_chats
 from chatstore_cli.core.demo.setup import (
-    DEMO_DATABASE,
     SAMPLE_THREAD,
     DemoSetup,
     Step,
@@ -26,9 +26,7 @@ from chatstore_cli.core.demo.setup import (
 )
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.secrets import masked_uri
-from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Column, Listing
-from chatstore_cli.wiring.demo import demo_setup
 
 app = single_command()
 
@@ -61,8 +59,6 @@ def demo(
     The configured server is not used: the demo runs on the embedded MongoDB, or on the server named with --uri, in the
     database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
     """
-    from chatstore_cli.core.demo.sample_threads import sample_threads
-
     invocation = Invocation(context)
     options = invocation.options
     named = {
@@ -71,18 +67,14 @@ def demo(
         "--database": options.database,
         "--folder": folder,
     }
-    options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
-    invocation.will_write()
-    setup = demo_setup(invocation.stores, folder, invocation.say)
-    setup.check_ownership()
+    setup = chosen_demo(invocation, folder)
     if remove:
         _remove(invocation, setup, yes=yes)
         return
-    now = utc_now()
-    setup.load(sample_chats(now), sample_threads(now), now)
+    load_samples(setup)
     presenter = _Presenter(invocation, setup, named)
     presenter.open()
-    results = list(run_steps(presenter.run))
+    results = list(run_steps(presenter.run, with_server=can_check_server()))
     if options.output is not None:
         invocation.emit(Listing(STEP_COLUMNS, [result_row(result) for result in results]))
     check_results(results)
@@ -144,6 +136,7 @@ class _Presenter:
             "  chatstore sessions list --status failed",
             "  chatstore usage --by day -o csv",
             f"  chatstore threads fork {SAMPLE_THREAD} --at 4",
+            *(["  chatstore serve --demo"] if can_check_server() else []),
             "  chatstore --help",
         ]
         removal = [f"  {line}" for line in self._removal]

@@ -77,8 +77,12 @@ STEPS = (
     Step("Report the usage of agents by day. Each report is counted once, on its own day:",
          ("usage", "--by", "day,model", "--layout", "workflow", "--since", "3d")),
     Step("Compare indexes by keys and options, and create the missing ones:", ("indexes", "apply")),
-    Step("Check everything, from the configuration to the stored documents:", ("verify",)),
 )  # fmt: skip
+
+CHECK = Step("Check everything, from the configuration to the stored documents:", ("verify",))
+CHECK_WITH_SERVER = Step(
+    "Check everything, from the configuration to the stored documents, and a server of its own:", ("verify", "--spawn")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +195,12 @@ class DemoSetup:
         }
 
 
-def run_steps(run: Callable[[Step], int]) -> Iterator[StepResult]:
-    """Run the steps in order, up to the first with an unexpected exit status."""
-    for step in STEPS:
+def run_steps(run: Callable[[Step], int], *, with_server: bool) -> Iterator[StepResult]:
+    """Run the steps in order, up to the first with an unexpected exit status.
+
+    `with_server`: the last step also starts a server and checks it.
+    """
+    for step in (*STEPS, CHECK_WITH_SERVER if with_server else CHECK):
         result = StepResult(step, run(step))
         yield result
         if not result.is_expected:

@@ -102,7 +102,7 @@ def test_exported_variables_have_no_password(tmp_path: Path) -> None:
 
 
 def test_the_demo_stops_at_the_first_unexpected_exit_status() -> None:
-    results = list(run_steps(lambda step: 6 if step is STEPS[2] else 0))
+    results = list(run_steps(lambda step: 6 if step is STEPS[2] else 0, with_server=False))
     assert [result.exit_code for result in results] == [0, 0, 6]
     assert result_row(results[-1])["expected"] == 0
     with pytest.raises(ChatstoreError, match="exited with status 6, not 0"):
@@ -110,6 +110,6 @@ def test_the_demo_stops_at_the_first_unexpected_exit_status() -> None:
 
 
 def test_running_all_steps_is_a_success() -> None:
-    results = list(run_steps(lambda step: 0))
+    results = list(run_steps(lambda step: 0, with_server=True))
     assert len(results) == len(STEPS)
     check_results(results)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
+import sys
+import webbrowser
 from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.extras import require_server_extra
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command_with_subcommands, reject_parent_options
-from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.rows.server import server_record
 
 app, register = command_with_subcommands(
     "serve",
     {"keys": "serve.keys"},
-    examples=["chatstore serve", "chatstore serve --port 9000", "chatstore serve keys create --name support"],
+    examples=[
+        "chatstore serve",
+        "chatstore serve --port 9000",
+        "chatstore serve --demo",
+        "chatstore serve keys create --name support",
+    ],
     exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 
@@ -35,6 +42,9 @@ def serve(
             "--port", metavar="N", min=0, max=65535, help="Listen on this port [default: chatstore.server.port]."
         ),
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Serve the demo's sample sessions, and open the page in the browser.")
+    ] = False,
 ) -> None:
     """Serve chat applications over HTTP and WebSocket.
 
@@ -45,7 +55,7 @@ def serve(
     ends the server at once, with status 130.
 
     By default only this machine can reach the server, and no key is required. Another address is rejected until a key
-    exists. The log on stderr lists requests, without their texts, and what the worker stored; --quiet reduces it to
+    exists. A browser shows sessions, search, usage and storage at the server's URL. The log on stderr lists requests, without their texts, and what the worker stored; --quiet reduces it to
     warnings, --verbose adds each recorded message. With -o json one object on stdout has the URL once requests are
     accepted. The server is one process. docs/server.md describes the interfaces and the settings. The command needs the
     extra `server` of this package.
@@ -56,10 +66,20 @@ def serve(
     invocation = Invocation(context, layout=None)
     invocation.reject_read_only()
     require_server_extra()
+    if demo:
+        from chatstore_cli.cli.demo_samples import use_demo
+
+        use_demo(invocation)
+        invocation = Invocation(context, layout=None)
     _log_to_stderr(invocation)
     from chatstore_cli.server.run import serve as run_server
 
-    run_server(invocation.settings, host, port, started=lambda url, needs_keys: _announce(invocation, url, needs_keys))
+    def started(url: str, needs_keys: bool) -> None:
+        _announce(invocation, url, needs_keys)
+        if demo:
+            _open_browser(url)
+
+    run_server(invocation.settings, host, port, started=started)
 
 
 def _log_to_stderr(invocation: Invocation) -> None:
@@ -79,7 +99,7 @@ def _announce(invocation: Invocation, url: str, needs_keys: bool) -> None:
     journals, responder = str(settings.mongo.cache.disk_path), settings.chatstore.server.responder
     invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
     invocation.say(f"Journals: {journals}. Responder: {responder}. Keys: {'required' if needs_keys else 'none'}.")
-    invocation.say(f"Serving on {url}. TERM or INT stops it.")
+    invocation.say(f"Serving on {url}, with a page for browsers. TERM or INT stops it.")
     if not invocation.is_table:
         record = server_record(
             url=url,
@@ -92,13 +112,7 @@ def _announce(invocation: Invocation, url: str, needs_keys: bool) -> None:
         invocation.emit(record)
 
 
-def require_server_extra() -> None:
-    """Raise WrongUse if a package of the extra `server` is missing."""
-    missing = [
-        name
-        for name in ("fastapi", "uvicorn", "websockets", "prometheus_client", "httpx2", "jinja2", "markdown_it")
-        if not importlib.util.find_spec(name)
-    ]
-    if missing:
-        what = f"The server needs packages that are not installed: {', '.join(missing)}."
-        raise WrongUse(what=what, hint="Install the extra: pip install 'chatstore-cli[server]'")
+def _open_browser(url: str) -> None:
+    """Open the page on a desktop. Elsewhere a browser would be one in the terminal, which the server's log uses."""
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(url)
