@@ -17,8 +17,8 @@ from starlette.types import ASGIApp
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.callers import BrowserRules
-from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, refusal_of, unexpected
-from chatstore_cli.server.gate import Gate
+from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, unexpected
+from chatstore_cli.server.gate import Gate, logged_refusal_of
 from chatstore_cli.server.invalid_requests import answer_to_invalid
 from chatstore_cli.server.limits import RequestRate
 from chatstore_cli.server.metrics import Metrics
@@ -144,7 +144,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, ChatstoreError)
-    return _answer(request, refusal_of(error))
+    return _answer(request, logged_refusal_of(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,8 +76,13 @@ class Gate:
             self._admit(scope, headers)
             receive = bounded_body(receive, headers, self._body_bytes)
             await self._app(scope, receive, send_noting)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError:  # the server is stopping, and waits for this answer no longer
+            if not status:
+                message = "The server is stopping."
+                refusal = Refusal(
+                    HTTPStatus.SERVICE_UNAVAILABLE, message, kind="stopping", headers={"Retry-After": "5"}
+                )
+                await _send_error(scope, receive, send_noting, refusal)
         except Exception as error:
             refusal = _refusal(error)
             if is_complete:  # the framework has answered in the form of the path, and raises for the log
@@ -127,12 +133,19 @@ class Gate:
         return access
 
 
+def logged_refusal_of(error: ChatstoreError) -> Refusal:
+    """The refusal that reports an error of chatstore. The log has what the answer leaves out."""
+    refusal = refusal_of(error)
+    if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _LOG.warning("%s: %s", type(error).__name__, error.as_text())
+    return refusal
+
+
 def _refusal(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, ChatstoreError):
-        _LOG.warning("%s: %s", type(error).__name__, error.as_text())
-        return refusal_of(error)
+        return logged_refusal_of(error)
     _LOG.error("An unexpected error.", exc_info=error)
     return unexpected()
 

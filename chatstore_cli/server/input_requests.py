@@ -32,7 +32,11 @@ class InputRequests:
         """Remember the request if the event is one and has an id."""
         identity = next((event.data[key] for key in _ID_KEYS if isinstance(event.data.get(key), str)), None)
         if event.type == _TYPE and identity:
-            self._open.put((request.tenant, identity), request)
+            self.open(identity, request)
+
+    def open(self, request_id: str, request: InputRequest) -> None:
+        """Remember a request, until it is closed."""
+        self._open.put((request.tenant, request_id), request)
 
     def find(self, request_id: str, access: Access) -> InputRequest | None:
         """The open request with this id, of a tenant that the caller sees."""

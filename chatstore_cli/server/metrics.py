@@ -1,6 +1,7 @@
 """Metrics for Prometheus: requests, the queue of the worker, and what it stored.
 
-With several processes, set PROMETHEUS_MULTIPROC_DIR to a folder: each process then reports the sums of all of them.
+If several processes have the same folder in PROMETHEUS_MULTIPROC_DIR, each of them reports the requests of all. Sockets and
+worker are always those of the process that answers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
@@ -43,11 +43,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._sockets = Gauge(
-            "chatstore_open_sockets", "Open sockets.", registry=self._registry, multiprocess_mode="livesum"
-        )
-        self._sockets.set_function(lambda: services.sockets.open)
-        self._registry.register(_Worker(services))
+        self._process = _Process(services)
+        self._registry.register(self._process)
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count an answered request under the pattern of its route: ids would make endless series."""
@@ -61,17 +58,19 @@ class Metrics:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the package has no types for it
+        registry.register(self._process)
         return generate_latest(registry)
 
 
-class _Worker:
-    """The figures of the worker, read when they are asked for."""
+class _Process:
+    """The sockets and the worker of this process, read when they are asked for."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics; none if the database is disabled."""
+        """The metrics. Without a database there is no worker."""
+        yield GaugeMetricFamily("chatstore_open_sockets", "Open sockets.", self._services.sockets.open)
         worker = self._services.worker
         if worker is None:
             return
@@ -86,7 +85,7 @@ class _Worker:
         writes.add_metric(("lost",), stats.lost)
         yield writes
         latency = GaugeMetricFamily("chatstore_flush_seconds", "Seconds to store a batch.", labels=("quantile",))
-        for quantile, seconds in (("0.5", stats.flush_latency_p50), ("0.99", stats.flush_latency_p99)):
-            if seconds is not None:
-                latency.add_metric((quantile,), seconds)
+        for quantile, milliseconds in (("0.5", stats.flush_latency_p50), ("0.99", stats.flush_latency_p99)):
+            if milliseconds is not None:
+                latency.add_metric((quantile,), milliseconds / 1000)
         yield latency

@@ -52,7 +52,7 @@ class Preparation:
             _LOG.info("The database is ready: its indexes exist, and the messages of earlier processes are stored.")
 
     def _attempt(self, step: Callable[[], None]) -> bool:
-        policy = RetryPolicy(math.inf, say=self._say_once, pause=self._stopping.wait)
+        policy = RetryPolicy(math.inf, say=self._say_once, pause=self._stopping.wait, reach=self._reach)
         try:
             policy.call(step)
         except Exception as error:  # noqa: BLE001 - the other steps are worth trying, and a thread has nobody to raise it to
@@ -65,6 +65,9 @@ class Preparation:
             return False
         self._failure = None
         return True
+
+    def _reach(self, seconds: float) -> None:
+        self._storage.stores.message_store.reach(seconds)
 
     def _say_once(self, failure: str) -> None:
         """Report an outage once, not at each attempt."""

@@ -27,6 +27,12 @@ def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == NAME]
 
 
+@pytest.fixture(autouse=True)
+def no_threads_of_earlier_tests() -> None:
+    """A server that has stopped may still close its connections."""
+    poll(lambda: not threads(), what="the threads of earlier tests have ended")
+
+
 class Held:
     """A function that waits until the test lets it return."""
 

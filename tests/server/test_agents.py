@@ -339,3 +339,28 @@ def test_two_servers_that_create_agents_of_one_name_create_two(emptied, tmp_path
     assert [answer.status_code for answer in answers] == [201, 201]
     assert len({answer.json()["agent"]["id"] for answer in answers}) == 2
     assert module_database.agents.count_documents({"name": "Twin"}) == 2
+
+
+def test_the_deepest_document_of_another_writer_is_shown_changed_and_resolved(emptied, module_database):
+    config, times = (
+        json.loads(_nested(175)),
+        dict.fromkeys(("createdAt", "updatedAt"), datetime(2026, 2, 1, tzinfo=UTC)),
+    )
+    deep = {"name": "Deep", "config": config, "deletedAt": None, **times}
+    agent_id = module_database.Agent.insert_one(deep).inserted_id
+    client = emptied.client
+    assert client.get("/agents").json()["agents"][0]["config"] == config
+    assert client.get(f"/v1/agents/{agent_id}/versions").json()["versions"][0]["config"] == config
+    assert client.post("/session", json={"userIdentity": "ana", "agentId": str(agent_id)}).status_code == 200
+    assert client.put(f"/agents/{agent_id}", json={"name": "Deeper"}).status_code == 200
+    assert client.get(f"/agents/{agent_id}").json()["agent"]["name"] == "Deeper"
+
+
+def test_an_agent_that_mongodb_cannot_store_with_a_version_stays_as_it_is(emptied, module_database):
+    times = dict.fromkeys(("createdAt", "updatedAt"), datetime(2026, 2, 1, tzinfo=UTC))
+    deep = {"name": "Deep", "config": json.loads(_nested(178)), "deletedAt": None, **times}
+    agent_id = module_database.Agent.insert_one(deep).inserted_id
+    answer = emptied.client.put(f"/agents/{agent_id}", json={"name": "Deeper"})
+    assert answer.status_code == 413
+    assert answer.json()["error"].startswith("MongoDB cannot store the agent")
+    assert module_database.Agent.find_one() == deep | {"_id": agent_id}

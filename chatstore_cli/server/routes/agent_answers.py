@@ -15,7 +15,7 @@ from typing_extensions import TypeAliasType
 
 from chatstore_cli.core.agents.checks import checked_agent_id
 from chatstore_cli.core.agents.secrets import masked_config
-from chatstore_cli.domain.errors import AgentNotFound, Unreachable
+from chatstore_cli.domain.errors import AgentNotFound, DocumentRefused, Unreachable
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.server.error_bodies import Refusal
 from chatstore_cli.server.services import Services
@@ -121,6 +121,9 @@ async def in_database(services: Services, call: Callable[[], T]) -> T:
         return await services.reading.run(call)
     except AgentNotFound as error:
         raise Refusal(HTTPStatus.NOT_FOUND, "Agent not found") from error
+    except DocumentRefused as error:  # an agent of another writer, with which a version would exceed MongoDB's limits
+        message = "MongoDB cannot store the agent with its versions: it is too large, or has too many levels."
+        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message) from error
     except Unreachable as error:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Failed to connect to MongoDB") from error
 

@@ -26,6 +26,8 @@ router = APIRouter(tags=["Chat application"])
 _LAYOUT = "messages"
 _DEFAULT_LIMIT = 50
 _STATUS_SECONDS = 3.0
+_HISTORY_SECONDS = 3.0
+"""Seconds that a history waits for MongoDB, because the cache has its newest messages."""
 
 
 class ChatRequest(BaseModel):
@@ -214,7 +216,8 @@ async def read_history(services: Services, session_id: str, limit: int) -> ChatH
         if storage is None:
             return await services.recording.run(lambda: cache.history(session_id, None, limit))
         try:
-            return await services.reading.run(lambda: cache.history(session_id, storage, limit))
+            seconds = min(_HISTORY_SECONDS, services.settings.chatstore.server.read_seconds)
+            return await services.reading.run(lambda: cache.history(session_id, storage, limit), seconds=seconds)
         except Unreachable:  # every thread waits for MongoDB
             return await services.recording.run(lambda: cache.history(session_id, None, limit))
     except BadValue as error:

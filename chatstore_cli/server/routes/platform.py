@@ -8,8 +8,6 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query
-from fastapi.encoders import jsonable_encoder
-from pydantic import BaseModel, ConfigDict
 
 from chatstore_cli.core.workflow.client_chats import cache_seed
 from chatstore_cli.domain.api_keys import Access
@@ -21,7 +19,18 @@ from chatstore_cli.domain.times import format_instant
 from chatstore_cli.server.auditing import note_reading
 from chatstore_cli.server.error_bodies import Refusal, refusal_of
 from chatstore_cli.server.requests import Reader, Served, Writer
-from chatstore_cli.server.routes import platform_answers as answers
+from chatstore_cli.server.routes.platform_answers import (
+    ChatIds,
+    Exists,
+    GeneralChatList,
+    GeneralTranscript,
+    RunningSessions,
+    ShownMeta,
+    ShownRecent,
+    StartRequest,
+    StartResponse,
+)
+from chatstore_cli.server.store_query import StoredJson
 
 router = APIRouter(tags=["Multi-agent platform"])
 
@@ -32,46 +41,6 @@ _IN_PATHS = "!$&'()*+,;=:@"
 _STATUS_NUMBERS = {SessionStatus.RUNNING: 0, SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1}
 _UNKNOWN_STATUS = -1
 NO_GENERAL_CHAT = "General chat not found"
-
-
-class StartRequest(BaseModel):
-    """Who starts a workflow. The same `client_request_id` always starts the same session."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": "ana", "client_request_id": "r-1"}]})
-    user_id: str | None = None
-    client_request_id: str | None = None
-    force_new: bool = False
-
-
-class StartResponse(BaseModel):
-    """The started session, and where its socket is."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "success": True,
-                    "chat_id": "4f1c9a",
-                    "workflow_name": "support",
-                    "app_id": "acme",
-                    "user_id": "ana",
-                    "websocket_url": "/ws/support/acme/4f1c9a/ana",
-                    "message": "Chat session initialized; connect to websocket to start.",
-                    "reused": False,
-                    "cache_seed": 12345,
-                }
-            ]
-        }
-    )
-    success: bool = True
-    chat_id: str
-    workflow_name: str
-    app_id: str
-    user_id: str
-    websocket_url: str
-    message: str
-    reused: bool
-    cache_seed: int
 
 
 @router.post("/api/chats/{app_id}/{workflow_name}/start", response_model=StartResponse)
@@ -114,96 +83,122 @@ async def start(
     )
 
 
-@router.get("/api/chats/{app_id}/{workflow_name}", responses={200: {"model": answers.ChatIds}})
-async def newest(app_id: str, workflow_name: str, services: Served, access: Reader) -> dict[str, list[str]]:
+@router.get(
+    "/api/chats/{app_id}/{workflow_name}", response_class=StoredJson, responses={HTTPStatus.OK: {"model": ChatIds}}
+)
+async def newest(app_id: str, workflow_name: str, services: Served, access: Reader) -> StoredJson:
     """The ids of the newest 20 sessions of a workflow."""
-    if not access.sees(app_id):
-        return {"chat_ids": []}
-    return {"chat_ids": await services.reading.run(lambda: services.platform.newest(app_id, workflow_name))}
+    chat_ids: list[str] = []
+    if access.sees(app_id):
+        chat_ids = await services.reading.run(lambda: services.platform.newest(app_id, workflow_name))
+    return StoredJson({"chat_ids": chat_ids})
 
 
-@router.get("/api/chats/exists/{app_id}/{workflow_name}/{chat_id}", responses={200: {"model": answers.Existence}})
-async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> dict[str, bool]:
+@router.get(
+    "/api/chats/exists/{app_id}/{workflow_name}/{chat_id}",
+    response_class=StoredJson,
+    responses={HTTPStatus.OK: {"model": Exists}},
+)
+async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> StoredJson:
     """Whether a session exists."""
-    if not access.sees(app_id):
-        return {"exists": False}
-    found = await services.reading.run(lambda: services.platform.find(app_id, workflow_name, chat_id))
-    return {"exists": found is not None}
+    found = None
+    if access.sees(app_id):
+        found = await services.reading.run(lambda: services.platform.find(app_id, workflow_name, chat_id))
+    return StoredJson({"exists": found is not None})
 
 
-@router.get("/api/chats/meta/{app_id}/{workflow_name}/{chat_id}", responses={200: {"model": answers.ChatMeta}})
-async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> dict[str, Any]:
+@router.get(
+    "/api/chats/meta/{app_id}/{workflow_name}/{chat_id}",
+    response_class=StoredJson,
+    responses={HTTPStatus.OK: {"model": ShownMeta}},
+)
+async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, access: Reader) -> StoredJson:
     """What a client needs to open a session."""
     facts = None
     if access.sees(app_id):
         facts = await services.reading.run(lambda: services.platform.facts(app_id, workflow_name, chat_id))
     if facts is None:
-        return {"exists": False}
+        return StoredJson({"exists": False})
     instance = facts.artifacts.instance
-    return {
-        "exists": True,
-        "chat_id": chat_id,
-        "workflow_name": facts.session.workflow or workflow_name,
-        "has_children": False,
-        "cache_seed": cache_seed(app_id, chat_id),
-        "status": status_number(facts.session.status),
-        "last_sequence": facts.last_sequence,
-        "last_artifact": artifact_body(facts.artifacts.last),
-        "artifact_instance_id": facts.artifacts.artifact_id,
-        "artifact_state": None if instance is None else jsonable_encoder(instance.state),
-        "app_id": app_id,
-    }
+    return StoredJson(
+        {
+            "exists": True,
+            "chat_id": chat_id,
+            "workflow_name": facts.session.workflow or workflow_name,
+            "has_children": False,
+            "cache_seed": cache_seed(app_id, chat_id),
+            "status": status_number(facts.session.status),
+            "last_sequence": facts.last_sequence,
+            "last_artifact": artifact_body(facts.artifacts.last),
+            "artifact_instance_id": facts.artifacts.artifact_id,
+            "artifact_state": None if instance is None else instance.state,
+            "app_id": app_id,
+        }
+    )
 
 
-@router.get("/api/sessions/list/{app_id}/{user_id}", responses={200: {"model": answers.RunningChats}})
-async def running(app_id: str, user_id: str, services: Served, access: Reader) -> dict[str, Any]:
+@router.get(
+    "/api/sessions/list/{app_id}/{user_id}",
+    response_class=StoredJson,
+    responses={HTTPStatus.OK: {"model": RunningSessions}},
+)
+async def running(app_id: str, user_id: str, services: Served, access: Reader) -> StoredJson:
     """The running sessions of a user, at most 100, the most recently updated first."""
     found = []
     if access.sees(app_id):
         found = await services.reading.run(lambda: services.platform.running(app_id, user_id))
-    sessions = [session_body(session, artifact) for session, artifact in found]
-    return {"sessions": sessions, "count": len(sessions)}
+    return StoredJson({"sessions": [session_body(*each) for each in found], "count": len(found)})
 
 
-@router.get("/api/sessions/recent/{app_id}/{user_id}", responses={200: {"model": answers.RecentChat}})
-async def recent(app_id: str, user_id: str, services: Served, access: Reader) -> dict[str, Any]:
+@router.get(
+    "/api/sessions/recent/{app_id}/{user_id}",
+    response_class=StoredJson,
+    responses={HTTPStatus.OK: {"model": ShownRecent}},
+)
+async def recent(app_id: str, user_id: str, services: Served, access: Reader) -> StoredJson:
     """The running session that a user used last."""
     found = []
     if access.sees(app_id):
         found = await services.reading.run(lambda: services.platform.running(app_id, user_id, 1))
     if not found:
-        return {"found": False, "chat_id": None, "workflow_name": None}
-    return {"found": True, **session_body(*found[0])}
+        return StoredJson({"found": False, "chat_id": None, "workflow_name": None})
+    return StoredJson({"found": True, **session_body(*found[0])})
 
 
-@router.get("/api/general_chats/list/{app_id}/{user_id}", responses={200: {"model": answers.GeneralChats}})
+@router.get(
+    "/api/general_chats/list/{app_id}/{user_id}",
+    response_class=StoredJson,
+    responses={HTTPStatus.OK: {"model": GeneralChatList}},
+)
 async def general_chats(
     app_id: str,
     user_id: str,
     services: Served,
     access: Reader,
     limit: Annotated[int, Query(description="Clamped to 1 to 200.")] = 50,
-) -> dict[str, Any]:
+) -> StoredJson:
     """The newest general chats of a user."""
     chats: list[dict[str, Any]] = []
     if access.sees(app_id):
         chats = await services.reading.run(
             lambda: services.general.list_general_chats(app_id=app_id, user_id=user_id, limit=limit)
         )
-    return {"sessions": [_iso(chat) for chat in chats], "count": len(chats)}
+    return StoredJson({"sessions": [_iso(chat) for chat in chats], "count": len(chats)})
 
 
 @router.get(
-    "/api/general_chats/transcript/{app_id}/{general_chat_id}", responses={200: {"model": answers.GeneralTranscript}}
+    "/api/general_chats/transcript/{app_id}/{general_chat_id}",
+    response_class=StoredJson,
+    responses={HTTPStatus.OK: {"model": GeneralTranscript}},
 )
 async def general_transcript(
     app_id: str,
     general_chat_id: str,
     services: Served,
     access: Reader,
-    after_sequence: int = -1,
-    limit: int = 200,
-) -> dict[str, Any]:
+    after_sequence: Annotated[int, Query(description="-1: the newest messages.")] = -1,
+    limit: Annotated[int, Query(description="Clamped to 2,000. 0 and less: all messages.")] = 200,
+) -> StoredJson:
     """A general chat with its messages: the oldest ones after `after_sequence`, or the newest ones."""
     found = None
     if access.sees(app_id):
@@ -216,7 +211,7 @@ async def general_transcript(
         raise Refusal(HTTPStatus.NOT_FOUND, NO_GENERAL_CHAT)
     if found["messages"]:
         await note_reading(services, access, [(GENERAL_LAYOUT, general_chat_id)])
-    return _iso({**found, "messages": [_iso(message) for message in found["messages"]]})
+    return StoredJson(_iso(found))
 
 
 def require_tenant(access: Access, tenant: str) -> None:
@@ -245,17 +240,18 @@ def artifact_body(artifact: LastArtifact | None) -> dict[str, Any] | None:
         "event_id": artifact.event_id,
         "display": artifact.display,
         "workflow_name": artifact.workflow,
-        "payload": jsonable_encoder(artifact.payload),
+        "payload": artifact.payload,
         "updated_at": instant(artifact.updated_at),
     }
 
 
-def _iso(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with times as ISO 8601 text, and other values that JSON does not have as text."""
-    return {
-        name: instant(value) if isinstance(value, datetime) else jsonable_encoder(value, custom_encoder={bytes: repr})
-        for name, value in fields.items()
-    }
+def _iso(value: Any) -> Any:
+    """The value with times as this platform writes them."""
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, dict):
+        return {name: _iso(item) for name, item in value.items()}
+    return [_iso(item) for item in value] if isinstance(value, list) else value
 
 
 def status_number(status: SessionStatus) -> int:

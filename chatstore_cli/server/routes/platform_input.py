@@ -24,7 +24,7 @@ class InputBody(BaseModel):
     """What a user writes in a workflow session. Without `workflow_name`, the session's workflow is used."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"message": "Go on.", "workflow_name": "research"}]})
-    message: str
+    message: str | None = None
     workflow_name: str | None = None
 
 
@@ -41,7 +41,7 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"input_request_id": "in-1", "user_input": "Yes."}]})
     input_request_id: str
-    user_input: str
+    user_input: str | None = None
 
 
 class SubmitAnswer(BaseModel):
@@ -59,28 +59,40 @@ async def send_input(
     app_id: str, chat_id: str, user_id: str, body: InputBody, services: Served, access: Writer
 ) -> InputAnswer:
     """Record what a user writes in a workflow session, and answer it."""
-    if not body.message.strip():
-        raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
+    message = _text(body.message)
     session = None
     if access.sees(app_id):
-        session = await services.reading.run(lambda: services.platform.find(app_id, body.workflow_name, chat_id))
+        session = await services.reading.run(
+            lambda: services.platform.find(app_id, body.workflow_name or None, chat_id)
+        )
     if session is None or session.user_id not in (None, user_id):
         raise Refusal(HTTPStatus.NOT_FOUND, NO_CHAT)
     workflow = session.workflow or body.workflow_name or ""
-    await _record(services, InputRequest(app_id, user_id, chat_id, workflow), body.message, None)
+    await _record(services, InputRequest(app_id, user_id, chat_id, workflow), message, None)
     return InputAnswer()
 
 
 @router.post("/api/user-input/submit", response_model=SubmitAnswer)
 async def submit(body: SubmitBody, services: Served, access: Writer) -> SubmitAnswer:
     """Answer a request for input. Its first answer counts; afterwards the request does not exist any more."""
-    if not body.user_input.strip():
-        raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
-    asked = services.input_requests.find(body.input_request_id, access)
+    text, requests = _text(body.user_input), services.input_requests
+    asked = requests.find(body.input_request_id, access)
     if asked is None:
         raise Refusal(HTTPStatus.NOT_FOUND, NO_REQUEST)
-    await _record(services, asked, body.user_input, body.input_request_id)
+    requests.close(body.input_request_id, asked)  # before anything is awaited: of several answers one counts
+    try:
+        await _record(services, asked, text, body.input_request_id)
+    except BaseException:
+        requests.open(body.input_request_id, asked)
+        raise
     return SubmitAnswer()
+
+
+def _text(text: str | None) -> str:
+    """What the user wrote. Raises Refusal if that is nothing."""
+    if text is None or not text.strip():
+        raise Refusal(HTTPStatus.BAD_REQUEST, _EMPTY)
+    return text
 
 
 async def _record(services: Services, to: InputRequest, text: str, request_id: str | None) -> None:
