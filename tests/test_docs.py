@@ -17,7 +17,7 @@ import pytest
 
 from chatstore_cli.cli.main import COMMANDS
 from chatstore_cli.cli.options import GlobalOptions
-from chatstore_cli.config.settings import Settings, setting_types
+from chatstore_cli.config.settings import ServerSettings, Settings, setting_types
 from chatstore_cli.domain.errors import EXIT_MEANINGS
 from chatstore_cli.mongo.call_sessions.documents import call_session_index_specs
 from chatstore_cli.mongo.general import index_specs as general
@@ -247,3 +247,16 @@ def test_the_readme_has_every_exit_status_with_its_meaning() -> None:
 def test_the_architecture_page_has_every_exit_status() -> None:
     page = ARCHITECTURE_PAGE.read_text(encoding="utf-8")
     assert [int(code) for code in EXIT_MEANINGS if f"\n| {int(code)} | " not in page] == []
+
+
+def test_the_page_about_the_server_has_every_setting_with_its_default() -> None:
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    defaults = {field.name: field.default for field in dataclasses.fields(ServerSettings)}
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|", page.partition("\n## Settings\n")[2], re.MULTILINE))
+    assert defaults.keys() - rows.keys() == set()
+    shown = {
+        name: "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in defaults.items()
+    }
+    wrong = {name for name, value in shown.items() if value.split(",")[0] not in rows[name]}
+    assert wrong == set()

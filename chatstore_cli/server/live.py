@@ -75,7 +75,11 @@ class Subscription:
     def touch(self, session: LayoutAndId) -> None:
         """Wake the subscriber if it follows this session, to which this process has written."""
         if self._follows(session):
-            self._put(None)
+            self.wake()
+
+    def wake(self) -> None:
+        """End the subscriber's wait."""
+        self._put(None)
 
     def tell(self, session: LayoutAndId, told: Told) -> None:
         """Give the subscriber a frame about this session if it follows it, and wake it."""
@@ -151,6 +155,7 @@ class LiveChanges:
             watch.call(lambda: connect_watch(stores, watch, None))
             changes = watched_sessions(stores, watch, SessionQuery(), None)
             watch.begin()
+            loop.call_soon_threadsafe(self._wake_all)  # for what changed after they had read and before the watch began
             for change in changes:
                 if watch.is_over:
                     return
@@ -163,6 +168,10 @@ class LiveChanges:
         finally:
             with suppress(Exception):
                 stores.close()
+
+    def _wake_all(self) -> None:
+        for each in list(self._subscribers):
+            each.wake()
 
     def _publish(self, change: SessionChange) -> None:
         for each in list(self._subscribers):

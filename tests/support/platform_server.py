@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from chatstore_cli.domain.usage import Usage
 from chatstore_cli.server import run
 from chatstore_cli.server.services import Services
 
-_WITHIN = 20.0
+_WITHIN = 15.0
 
 
 class Scripted:
@@ -43,6 +44,8 @@ class Scripted:
             yield TurnUsage(Usage(prompt_tokens=7, completion_tokens=3), f"turn-{len(self.asked)}", "model-1")
         elif question.text == "tool":
             yield Event("tool_call", {"tool_name": "search", "event_id": "e-1"})
+        elif question.text.startswith("ask "):
+            yield Event("input_request", {"input_request_id": question.text[4:], "prompt": "Which one?"})
         elif question.text == "unusable":
             yield Event("tool_call", {("a", "tuple"): 1})  # type: ignore[dict-item]  # as a bad application does
         yield f"re: {question.text}"
@@ -120,6 +123,7 @@ def running(settings: Settings, adapt: Callable[[uvicorn.Config], None] = lambda
     adapt(config)
     server = uvicorn.Server(config)
     listening = run.listen("127.0.0.1", 0)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # it is full soon if a client does not read
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:

@@ -78,7 +78,7 @@ def turns_of(records: Iterable[MixedTurn | ReplayBoundary]) -> tuple[list[MixedT
 def received(turns: Iterable[MixedTurn], *, by_index: bool) -> dict[TranscriptSource, ClientPosition]:
     """What a client has that received these turns from the beginning, as it counts or by their sequences."""
     positions: dict[TranscriptSource, ClientPosition] = {}
-    for source, message, _ in turns:
+    for source, message, *_ in turns:
         before = positions.get(source, ClientPosition(index=-1))
         if by_index or message.sequence is None:
             positions[source] = ClientPosition(index=(before.index or 0) + 1 if before.index is not None else 0)

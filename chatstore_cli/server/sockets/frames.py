@@ -95,6 +95,7 @@ class Frames:
                 await self._send_now(text)
             finally:
                 self._waiting.task_done()
+            await asyncio.sleep(0)  # other sockets have their turn, also while this client takes everything at once
 
     async def _send_now(self, text: str) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:

@@ -241,6 +241,10 @@ def test_a_replay_from_anywhere_is_the_rest_of_the_transcript(
     assert [each[:2] for each in rest] == [each[:2] for each in everything[have:]]
     assert turns_of(replay(found, sources, positions=boundary.positions, clock=lambda: START))[0] == []
     assert sorted(each.source for each in boundary.sources) == sorted(sources)
+    got = data.draw(some.integers(0, len(rest)), label="turns until the replay ends early")
+    known = positions | {each.source: each.position for each in rest[:got]}
+    remaining, _ = turns_of(replay(found, sources, positions=known, clock=lambda: START))
+    assert [each[:2] for each in remaining] == [each[:2] for each in rest[got:]]
 
 
 @given(SESSIONS, some.data())
