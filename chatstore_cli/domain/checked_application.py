@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Response(NamedTuple):
@@ -45,7 +45,7 @@ class Application(Protocol):
         *,
         seconds: float,
         query: Mapping[str, str] | None = None,
-        payload: Mapping[str, str] | None = None,
+        payload: Mapping[str, Any] | None = None,
     ) -> Response:
         """The response to one request with the payload as JSON. Redirects are not followed."""
 

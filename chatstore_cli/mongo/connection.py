@@ -43,6 +43,8 @@ _TOO_SLOW = {50, 262}
 DUPLICATE_KEY = 11000
 """The server's code for a second document with a value that a unique index has already."""
 _CONFLICTS = {85, 86, DUPLICATE_KEY}
+_REFUSED_DOCUMENTS = {15, 10334, 17419}
+"""The server's codes for a document with too many levels, or over 16 MiB, also after an update."""
 _NO_QUERY_PLAN = 291
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
 RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a restart ended a cursor or a plan, or a node is starting
@@ -246,6 +248,8 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
             return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
         if code in _CONFLICTS:
             return Conflict(what=f"{doing}: {reason}")
+        if code in _REFUSED_DOCUMENTS:
+            return DocumentRefused(where=doing, reason=reason)
         if code in RETRYABLE_CODES:
             return Unreachable(what=f"{doing}: {reason}", hint="Run the command again once the server has a primary.")
         hint = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from chatstore_cli.domain.checked_application import Response, WebSocketConnection
 from chatstore_cli.web.address import Address
@@ -31,7 +32,7 @@ class WebApplication:
         *,
         seconds: float,
         query: Mapping[str, str] | None = None,
-        payload: Mapping[str, str] | None = None,
+        payload: Mapping[str, Any] | None = None,
     ) -> Response:
         return send_request(self._address, self._context, method, path, seconds=seconds, query=query, payload=payload)
 

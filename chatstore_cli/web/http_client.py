@@ -6,6 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,7 +30,7 @@ def send_request(
     *,
     seconds: float,
     query: Mapping[str, str] | None,
-    payload: Mapping[str, str] | None,
+    payload: Mapping[str, Any] | None,
 ) -> Response:
     """The response to one request, sent without a proxy of the environment."""
     activity = f"{method} {address.base_path}{without_query(path)}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.domain.errors import BadValue, WrongUse
 
@@ -21,21 +22,61 @@ if TYPE_CHECKING:
 _LOCK_SECONDS = 2.0
 
 
-def application_checks(
+class ApplicationOptions(NamedTuple):
+    """How an application is asked, from the options of the command."""
+
+    headers: Sequence[str] = ()
+    ws_path: str | None = None
+    deadline: float | None = None
+    logs: Sequence[str] = ()
+    read_only: bool = False
+
+
+@contextmanager
+def opened_application(
     stores: Stores,
-    api_url: str,
+    api_url: str | None,
+    options: ApplicationOptions,
     *,
-    headers: Sequence[str],
-    ws_path: str | None,
-    deadline: float | None,
-    logs: Sequence[str],
-    read_only: bool,
+    spawn: bool,
+    config: str | None,
+    say: Callable[[str], None],
+) -> Iterator[ApplicationChecks | None]:
+    """The checks of the application at a URL, or of a server that runs inside the block; None without either.
+
+    Raises WrongUse for invalid options, and ChatstoreError if the server does not start.
+    """
+    if not spawn:
+        yield None if api_url is None else application_checks(stores, api_url, options)
+        return
+    from chatstore_cli.wiring.spawned_server import spawned_server
+    from chatstore_cli.wiring.stores import Stores
+    from chatstore_cli.wiring.system import ending_is_interruption
+
+    if api_url is not None or options.logs:
+        raise WrongUse(what="--spawn cannot be combined with --api-url or --log.", hint="Remove one of them.")
+    if options.read_only:
+        raise WrongUse(what="--spawn writes, and --read-only is set.", hint="Remove one of them.")
+    with ending_is_interruption(), spawned_server(stores, config, say) as server:
+        of_server = Stores(server.settings, say=lambda _: None)
+        try:
+            yield application_checks(of_server, server.url, options._replace(logs=[str(server.log)]), is_own=True)
+        finally:
+            of_server.close()
+
+
+def application_checks(
+    stores: Stores, api_url: str, options: ApplicationOptions, *, is_own: bool = False
 ) -> ApplicationChecks:
-    """The checks of the application at a URL, without connecting yet. Raises WrongUse for invalid options."""
+    """The checks of the application at a URL, without connecting yet. Raises WrongUse for invalid options.
+
+    `is_own`: it is a server of chatstore, so that its other interfaces are checked too.
+    """
     import secrets
 
     from chatstore_cli.core.verify.application.checks import ApplicationChecks
     from chatstore_cli.core.verify.application.run import ApplicationRun
+    from chatstore_cli.core.verify.application.serving import serving_checks
     from chatstore_cli.files.log_tail import LogTail, LogTails
     from chatstore_cli.files.session_journals import SessionJournals
 
@@ -51,18 +92,18 @@ def application_checks(
         return MongoSessionDocuments(connection, settings.messages_collection, seconds)
 
     run = ApplicationRun(
-        application=_application(api_url, headers),
+        application=_application(api_url, options.headers),
         documents=documents,
         journals=SessionJournals(Path(settings.mongo.cache.disk_path), _LOCK_SECONDS),
-        log=LogTails([LogTail(Path(log)) for log in logs]) if logs else None,
-        settings=_application_settings(settings.verify.application, ws_path, deadline),
+        log=LogTails([LogTail(Path(log)) for log in options.logs]) if options.logs else None,
+        settings=_application_settings(settings.verify.application, options.ws_path, options.deadline),
         expected=_expected(settings),
         interval=settings.mongo.worker.interval_seconds,
-        read_only=read_only,
+        read_only=options.read_only,
         token=secrets.token_hex(8),
         reconnect=documents.cache_clear,
     )
-    return ApplicationChecks(run)
+    return ApplicationChecks(run, serving_checks(run) if is_own else ())
 
 
 def run_and_remove(

@@ -22,7 +22,7 @@ from chatstore_cli.config.settings import CacheSettings, MongoSettings, Settings
 from chatstore_cli.core.verify.checklist import run_checks
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
 from chatstore_cli.wiring.stores import Stores
-from chatstore_cli.wiring.verify_application import application_checks
+from chatstore_cli.wiring.verify_application import ApplicationOptions, application_checks
 from tests.support.mongod import poll
 from tests.support.paths import ROOT
 
@@ -211,10 +211,8 @@ def failed_checks(application: Application, fault: str) -> dict[str, CheckResult
             worker=WorkerSettings(interval_seconds=0.1),
         )
     )
-    checks = application_checks(
-        Stores(settings, say=print), application.url, headers=[f"X-Fault: ~{fault}~"], ws_path=None,
-        deadline=4.0 if fault in WAITING else 60.0, logs=[], read_only=False,
-    )  # fmt: skip
+    options = ApplicationOptions([f"X-Fault: ~{fault}~"], deadline=4.0 if fault in WAITING else 60.0)
+    checks = application_checks(Stores(settings, say=print), application.url, options)
     results = run_checks(checks.select(checks.all(), [], ["api-log"]))
     return {result.name: result for result in results if result.status is not CheckStatus.PASS}
 

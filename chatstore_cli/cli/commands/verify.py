@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.verify_options import (
+    ApiUrlOption,
+    DeadlineOption,
+    HeaderOption,
+    LogOption,
+    OnlyOption,
+    SkipOption,
+    SpawnOption,
+    WsPathOption,
+)
 from chatstore_cli.config.advice import find_unusual_settings
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.verify.checklist import Check, has_failed, run_checks, selected
@@ -19,6 +29,10 @@ from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
 from chatstore_cli.wiring.stores import Stores
 from chatstore_cli.wiring.verify import store_checks
+
+if TYPE_CHECKING:
+    from chatstore_cli.core.verify.application.checks import ApplicationChecks
+    from chatstore_cli.domain.checks import CheckResult
 
 app = single_command()
 
@@ -31,6 +45,7 @@ app = single_command()
         "chatstore verify data/cache/chat_sessions -o md",
         "chatstore verify --only connection,indexes",
         "chatstore verify --api-url http://localhost:8000 --log app.log",
+        "chatstore verify --spawn",
     ],
     exits=[ExitCode.NOT_FOUND, ExitCode.FINDINGS],
     meanings={ExitCode.FINDINGS: "findings: a check failed"},
@@ -38,48 +53,14 @@ app = single_command()
 def verify(
     context: typer.Context,
     paths: JournalPaths = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME[,NAME]...", help="Run only these checks; repeatable.")
-    ] = None,
-    skip: Annotated[
-        list[str] | None, typer.Option("--skip", metavar="NAME[,NAME]...", help="Skip these checks; repeatable.")
-    ] = None,
-    api_url: Annotated[
-        str | None,
-        typer.Option(
-            "--api-url", metavar="URL", help="Also check the application at this URL: send messages through it."
-        ),
-    ] = None,
-    ws_path: Annotated[
-        str | None,
-        typer.Option(
-            "--ws-path", metavar="PATH", help="Use this WebSocket path [default: verify.application.ws_path]."
-        ),
-    ] = None,
-    header: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--header",
-            metavar="'NAME: VALUE'",
-            help="Send this header to the application. Values are never shown; repeatable.",
-        ),
-    ] = None,
-    log: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--log",
-            metavar="FILE",
-            help="Read this log file of the application or of its `chatstore worker`; repeatable.",
-        ),
-    ] = None,
-    deadline: Annotated[
-        float | None,
-        typer.Option(
-            "--deadline",
-            metavar="SECONDS",
-            help="Wait SECONDS for a response and for storing a message [default: verify.application.deadline_seconds].",
-        ),
-    ] = None,
+    only: OnlyOption = None,
+    skip: SkipOption = None,
+    api_url: ApiUrlOption = None,
+    spawn: SpawnOption = False,
+    ws_path: WsPathOption = None,
+    header: HeaderOption = None,
+    log: LogOption = None,
+    deadline: DeadlineOption = None,
     mapping: MapOption = None,
 ) -> None:
     """Check configuration, connection, reading and writing, indexes, retention, journals and documents.
@@ -92,27 +73,46 @@ def verify(
     With --api-url it also sends messages in sessions of its own (verifier-...) through that application, by POST and
     WebSocket. It checks that each message reached the journal and the database, and that log, status and history agree.
     Afterwards it removes what was written, also after Ctrl-C.
+
+    --spawn does the same with a server that it starts: chatstore serve on a free port, with a new database on the
+    configured MongoDB, new journals, and the responder `echo`. It also checks replay, a general chat, a saved agent and
+    the page. At the end it stops the server, and removes the database and the folder. It needs the extras `api` and
+    `server`.
     """
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
     stores, checks, broken = _checks(invocation, paths or [])
-    application = None
-    if api_url is not None:
-        from chatstore_cli.wiring.verify_application import application_checks
-
-        application = application_checks(
-            stores,
-            api_url,
-            headers=header or [],
-            ws_path=ws_path,
-            deadline=deadline,
-            logs=log or [],
-            read_only=invocation.options.read_only,
-        )
-        checks = application.select([*checks, *application.all()], _names(only), _names(skip))
-    else:
+    if api_url is None and not spawn:
         _require_url({"--ws-path": ws_path, "--header": header, "--log": log, "--deadline": deadline}, only)
-        checks = selected(checks, _names(only), _names(skip))
+    if broken is not None and spawn:
+        raise broken
+    from chatstore_cli.wiring.verify_application import ApplicationOptions, opened_application
+
+    options = ApplicationOptions(header or [], ws_path, deadline, log or [], invocation.options.read_only)
+    opened = opened_application(
+        stores, api_url, options, spawn=spawn, config=invocation.options.config, say=invocation.say
+    )
+    with opened as application:
+        results = _run(invocation, checks, application, _names(only), _names(skip), broken)
+    rows = [check_row(result) for result in results]
+    invocation.emit(Listing(CHECK_COLUMNS, rows, empty="No checks selected.", list_item=check_list_item))
+    if has_failed(results):
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _run(
+    invocation: Invocation,
+    checks: list[Check],
+    application: ApplicationChecks | None,
+    only: list[str],
+    skip: list[str],
+    broken: BadConfig | None,
+) -> list[CheckResult]:
+    """Run the selected checks, and remove what they sent to the application."""
+    if application is None:
+        checks = selected(checks, only, skip)
+    else:
+        checks = application.select([*checks, *application.all()], only, skip)
     names = {check.name for check in checks}
     if broken is not None and "configuration" not in names:
         raise broken
@@ -120,23 +120,20 @@ def verify(
         with suppress(ChatstoreError):  # if there is no target, the checklist reports it
             invocation.will_write()
     if application is None:
-        results = list(run_checks(checks))
-    else:
-        from chatstore_cli.wiring.verify_application import run_and_remove
+        return list(run_checks(checks))
+    from chatstore_cli.wiring.verify_application import run_and_remove
 
-        invocation.say(application.announcement)
-        results = run_and_remove(checks, application, invocation.say)
-    rows = [check_row(result) for result in results]
-    invocation.emit(Listing(CHECK_COLUMNS, rows, empty="No checks selected.", list_item=check_list_item))
-    if has_failed(results):
-        raise typer.Exit(ExitCode.FINDINGS)
+    invocation.say(application.announcement)
+    return run_and_remove(checks, application, invocation.say)
 
 
 def _require_url(options: dict[str, object], only: list[str] | None) -> None:
     needing = [option for option, value in options.items() if value not in (None, (), [])]
     needing += [f"--only {name}" for name in _names(only) if name.startswith("api-")]
     if needing:
-        raise WrongUse(what=f"{needing[0]} requires --api-url.", hint="Add --api-url with the application's URL.")
+        raise WrongUse(
+            what=f"{needing[0]} requires --api-url or --spawn.", hint="Add --api-url with the application's URL."
+        )
 
 
 def _names(values: list[str] | None) -> list[str]:

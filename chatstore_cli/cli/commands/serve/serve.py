@@ -36,7 +36,7 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the interfaces of chat applications over HTTP and WebSocket, until TERM or INT.
+    """Serve chat applications over HTTP and WebSocket.
 
     The server records messages in the journals of mongo.cache.disk_path. Its worker stores them in MongoDB, together
     with messages that earlier processes left in the journals. If MongoDB is unreachable, the server still starts and

@@ -57,10 +57,11 @@ _FOLDER_HINT = "Run verify on the application's machine, with mongo.cache.disk_p
 
 
 class ApplicationChecks:
-    """The checklist of one application. After an interrupt, call `clean_up_soon`."""
+    """The checklist of one application, with further checks of it. After an interrupt, call `clean_up_soon`."""
 
-    def __init__(self, run: ApplicationRun) -> None:
+    def __init__(self, run: ApplicationRun, further: Sequence[Check] = ()) -> None:
         self._run = run
+        self._further = further
         self._cleanup = Cleanup(run)
 
     @property
@@ -105,6 +106,7 @@ class ApplicationChecks:
             (WORKER, self.worker, SERVER),
             (STATUS, self.status, SERVER),
             (HISTORY, self.history, SERVER),
+            *((check.name, check.run, check.needs) for check in self._further),
             (CLEANUP, self._cleanup.clean_up, None),
         ]
         return [Check(name, partial(self._without_secrets, check), needs) for name, check, needs in checks]
