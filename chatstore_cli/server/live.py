@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.core.watch.feed import Watch
@@ -40,7 +42,9 @@ class Subscription:
         self, live: LiveChanges, wants: Callable[[SessionChange], bool], follows: Callable[[LayoutAndId], bool]
     ) -> None:
         self._live, self._wants, self._follows = live, wants, follows
-        self._changes: asyncio.Queue[SessionChange | None] = asyncio.Queue(_MOST_WAITING)
+        self._changes: asyncio.Queue[tuple[int, SessionChange | None]] = asyncio.Queue(_MOST_WAITING)
+        self.number = 0
+        """The number of the change that `next` returned last."""
         self._told: list[Told] = []
         self.overflowed = False
         self.missed_frames = False
@@ -53,7 +57,8 @@ class Subscription:
         """
         try:
             async with asyncio.timeout(seconds):
-                return await self._changes.get()
+                self.number, change = await self._changes.get()
+                return change
         except TimeoutError:
             return None
 
@@ -67,10 +72,10 @@ class Subscription:
         taken, self._told = self._told, []
         return taken
 
-    def offer(self, change: SessionChange) -> None:
+    def offer(self, number: int, change: SessionChange) -> None:
         """Queue a change if the subscriber wants it."""
         if self._wants(change):
-            self._put(change)
+            self._put(number, change)
 
     def touch(self, session: LayoutAndId) -> None:
         """Wake the subscriber if it follows this session, to which this process has written."""
@@ -79,7 +84,7 @@ class Subscription:
 
     def wake(self) -> None:
         """End the subscriber's wait."""
-        self._put(None)
+        self._put(self.number, None)
 
     def tell(self, session: LayoutAndId, told: Told) -> None:
         """Give the subscriber a frame about this session if it follows it, and wake it."""
@@ -89,11 +94,11 @@ class Subscription:
             self.missed_frames = True
             return
         self._told.append(told)
-        self._put(None)
+        self._put(self.number, None)
 
-    def _put(self, change: SessionChange | None) -> None:
+    def _put(self, number: int, change: SessionChange | None) -> None:
         try:
-            self._changes.put_nowait(change)
+            self._changes.put_nowait((number, change))
         except asyncio.QueueFull:
             self.overflowed = True
 
@@ -112,6 +117,23 @@ class LiveChanges:
         self._settings = settings
         self._subscribers: set[Subscription] = set()
         self._watch: Watch | None = None
+        self._run = token_hex(8)
+        self._published = 0
+        self._recent: deque[tuple[int, SessionChange]] = deque(maxlen=_MOST_WAITING)
+
+    def event_id(self, number: int) -> str:
+        """The id of a change, with which a client resumes in this process."""
+        return f"{self._run}-{number}"
+
+    def after(self, event_id: str) -> list[tuple[int, SessionChange]] | None:
+        """The changes after the one with this id, with their numbers; None if not all of them are known any more."""
+        run, _, digits = event_id.partition("-")
+        if run != self._run or not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
+            return None
+        number = int(digits)
+        if not self._published - len(self._recent) <= number <= self._published:
+            return None
+        return [each for each in self._recent if each[0] > number]
 
     def subscribe(
         self, wants: Callable[[SessionChange], bool], follows: Callable[[LayoutAndId], bool] = lambda _: False
@@ -174,11 +196,15 @@ class LiveChanges:
             each.wake()
 
     def _publish(self, change: SessionChange) -> None:
+        self._published += 1
+        self._recent.append((self._published, change))
         for each in list(self._subscribers):
-            each.offer(change)
+            each.offer(self._published, change)
 
     def _start_again(self) -> None:
         """Let the next subscriber start the thread again. Current subscribers are marked as overflowed: changes are missing."""
         self._watch = None
+        self._run = token_hex(8)  # so no client resumes across the gap
+        self._recent.clear()
         for each in list(self._subscribers):
             each.overflowed = True

@@ -88,6 +88,8 @@ class Preparation:
             except Unreachable:
                 raise
             except ChatstoreError as error:  # a collection of another product, or a right that is missing
+                if self._stopping.is_set():  # the connections are closed
+                    return
                 _LOG.warning("Indexes are missing. %s", error.as_text())
 
     def _creation(self, layout: str) -> Callable[[], list[str]]:

@@ -55,6 +55,43 @@ def test_a_key_is_read_from_either_header_and_for_sockets_from_the_query(off):
     assert off.close_frame("/ws/chat?access_token=wrong") == (1008, "The key is not valid.")
 
 
+def test_a_request_with_several_different_keys_is_rejected(off):
+    """A proxy adds a header, and its client sends another one: neither may silently win."""
+    first, second = off.key()["x-api-key"], off.key()["x-api-key"]
+    get = off.client.get
+    for other in (second, "guess"):
+        for headers in (
+            [("authorization", f"Bearer {first}"), ("x-api-key", other)],
+            [("authorization", f"Bearer {other}"), ("x-api-key", first)],
+            [("x-api-key", first), ("x-api-key", other)],
+            [("authorization", f"Bearer {first}"), ("authorization", f"bearer {other}")],
+        ):
+            assert get("/config/tools", headers=headers).status_code == 401
+        refused = off.close_frame(f"/ws/chat?access_token={first}&access_token={other}")
+        assert refused == (1008, "The request has several different keys. Send one.")
+        assert off.close_frame(f"/ws/chat?access_token={first}", {"x-api-key": other})[0] == 1008
+    for headers in (
+        [("authorization", f"Bearer {first}"), ("x-api-key", first)],
+        [("authorization", "Basic YTpi"), ("x-api-key", first)],
+        [("authorization", "Bearer "), ("x-api-key", first)],
+    ):
+        assert get("/config/tools", headers=headers).status_code == 200
+
+
+def test_figures_of_the_whole_server_need_a_key_for_all_tenants(off):
+    limited, operator = off.key("acme"), off.key(right=Right.READ)
+    for path in ("/metrics", "/store/status", "/api/storage/status"):
+        assert off.client.get(path, headers=limited).status_code == 403
+        assert off.client.get(path, headers=operator).status_code == 200
+
+
+def test_keys_that_were_there_at_the_start_stay_required_if_their_file_is_deleted(off, tmp_path):
+    off.key()
+    assert off.services.keys.are_required()
+    (tmp_path / "state/server-keys.json").unlink()
+    assert off.client.get("/store/status").status_code == 401
+
+
 def test_a_key_that_was_the_last_one_does_not_open_the_server_when_it_is_revoked(off):
     key = off.key()
     assert off.client.get("/store/status", headers=key).status_code == 200
@@ -121,6 +158,15 @@ def test_the_address_that_the_server_listens_on_is_known():
     for host, sent in (("10.1.2.3", "10.1.2.3:80"), ("fd00::1", "[fd00::1]:80"), ("Chat.example", "chat.example")):
         assert BrowserRules.of([host], [])._is_known(sent)
     assert not BrowserRules.of(["10.1.2.3"], [])._is_known("10.1.2.4")
+    assert BrowserRules.of(["chat.example:8443"], [])._is_known(
+        "chat.example:8443"
+    )  # a port in the settings is ignored
+
+
+def test_a_page_without_an_origin_is_not_that_of_a_request_without_a_host():
+    rules = BrowserRules.of(["*"], [])
+    for origin in ("null", "", "http://"):
+        assert not rules._is_allowed(origin, "")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +306,7 @@ def test_the_access_log_has_neither_texts_nor_ids_nor_keys(off, caplog):
     assert [line.split(" ")[:3] for line in lines[:3]] == [
         ["POST", "/api/chat", "200"],
         ["GET", "/store/search", "503"],
-        ["GET", "/api/conversation/history/{session_id:path}", "200"],
+        ["GET", "/api/conversation/history/{session_id}", "200"],
     ]
     assert all(f"key {off.services.keys.all()[0].key_id}" in line for line in lines)
     text = "\n".join(lines)

@@ -115,7 +115,7 @@ def _fill(server: Served, tenant: str, user: str, text: str, number: str) -> Ids
     return Ids(tenant, user, chat, general, agent, version, binding, number, call["sessionId"], call["roomName"])
 
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 _NEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{24}\b")
 
 

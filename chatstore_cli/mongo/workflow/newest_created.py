@@ -31,19 +31,21 @@ class MongoCreatedChats:
         if not can_match(self._collection, query):
             return []
         with driver_errors(f"listing the newest sessions of {self._collection.name}"):
-            found = heapq.merge(*map(self._newest, product(*branches(query))), key=_created, reverse=True)
+            found = heapq.merge(
+                *(self._newest(each, limit) for each in product(*branches(query))), key=_created, reverse=True
+            )
             addressable = (each for each in found if each.session.session_id and query.matches(each.session))
             return list(islice(addressable, limit))
 
-    def _newest(self, conditions: tuple[Document, ...]) -> Iterator[CreatedChat]:
-        """The sessions that may match, read as far as they are needed."""
+    def _newest(self, conditions: tuple[Document, ...], at_once: int) -> Iterator[CreatedChat]:
+        """The sessions that may match, `at_once` of them at a time, as far as they are needed."""
         own, sessions = WORKFLOW.own_sessions, self._collection.sessions
         if self._collection.in_memory:
             rows = filter(own.matches, sessions.find({"$and": [*conditions]}))
             yield from sorted(map(self._chat, rows), key=_created, reverse=True)
             return
         match = {"$and": [*conditions, own.filter()]}
-        for row in sessions.find(match, self._facts).sort("created_at", -1):
+        for row in sessions.find(match, self._facts).sort("created_at", -1).batch_size(at_once):
             yield self._chat(row)
 
     def _chat(self, row: Document) -> CreatedChat:

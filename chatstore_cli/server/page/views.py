@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.render.rows.search import snippet_pieces
@@ -117,7 +117,7 @@ async def usage(
     filters = {"tenant": tenant, "user": user, "workflow": workflow, "since": since, "until": until}
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     report = _content(await store_reports.usage(services, access, by=by.value, **chosen))
-    rows = [_flat(row) | {"key": row[by.value]} for row in report["items"]]
+    rows = [_flat(row) | {"key": row[row_keys([by])[0]]} for row in report["items"]]
     most = max((Decimal(str(row["measure"])) for row in rows), default=Decimal(0))
     for row in rows:
         row["share"] = 0 if most == 0 else round(Decimal(str(row["measure"])) * 100 / most, 1)

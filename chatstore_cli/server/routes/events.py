@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.watch import SessionChange
+from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.watch import change_row
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.services import Services
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
 _SECONDS_BETWEEN_SIGNS = 15.0
 """A comment is sent after this time without a change. Proxies then keep the connection, and the server notices a lost client."""
-
+_MISSED = "event: missed\ndata: {}\n\n"
 
 _EXAMPLE = {
     "schema": {"type": "string"},
@@ -38,10 +39,13 @@ async def events(
     user: str | None = None,
     workflow: str | None = None,
     status: SessionStatus | None = None,
+    last_event_id: Annotated[str | None, Header(description="Resume after the event with this id.")] = None,
 ) -> StreamingResponse:
     """Changes of sessions from now on. An event is named after the change: new, changed or deleted.
 
-    If the client reads too slowly, the event `missed` is sent and the stream ends: list the sessions again, and reconnect.
+    With `Last-Event-ID` the stream resumes after that event: the process keeps its last 1,000 changes. If it does not have
+    them all, the event `missed` comes first: list the sessions again. If the client reads too slowly, `missed` is sent and
+    the stream ends. It also ends when the server stops.
     """
     query = SessionQuery(layout=layout, tenant_id=tenant, user_id=user, workflow=workflow, status=status)
 
@@ -49,14 +53,24 @@ async def events(
         return access.sees(change.session.tenant_id) and query.matches(change.session)
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(services, access, wants), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        _stream(services, access, wants, last_event_id), media_type="text/event-stream", headers=headers
+    )
 
 
-async def _stream(services: Services, access: Access, wants: Callable[[SessionChange], bool]) -> AsyncIterator[str]:
+async def _stream(
+    services: Services, access: Access, wants: Callable[[SessionChange], bool], last_event_id: str | None
+) -> AsyncIterator[str]:
     stopping = asyncio.create_task(services.connections.stopping.wait())
     try:
         with services.live.subscribe(wants) as subscription:
+            earlier = [] if last_event_id is None else services.live.after(last_event_id)
             yield ": watching\n\n"
+            if earlier is None:
+                yield _MISSED
+            for number, change in earlier or ():
+                if wants(change):
+                    yield _event(services.live.event_id(number), change)
             while not stopping.done() and services.still_grants(access):
                 waiting = asyncio.create_task(subscription.next(_SECONDS_BETWEEN_SIGNS))
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -64,13 +78,14 @@ async def _stream(services: Services, access: Access, wants: Callable[[SessionCh
                     waiting.cancel()
                     return
                 if subscription.overflowed:
-                    yield "event: missed\ndata: {}\n\n"
+                    yield _MISSED
                     return
-                change = waiting.result()
-                yield ": no change\n\n" if change is None else _event(change)
+                found = waiting.result()
+                event_id = services.live.event_id(subscription.number)
+                yield ": no change\n\n" if found is None else _event(event_id, found)
     finally:
         stopping.cancel()
 
 
-def _event(change: SessionChange) -> str:
-    return f"event: {change.change.value}\ndata: {json.dumps(change_row(change), ensure_ascii=False)}\n\n"
+def _event(event_id: str, change: SessionChange) -> str:
+    return f"id: {event_id}\nevent: {change.change.value}\ndata: {as_json(change_row(change), indented=False)}\n\n"

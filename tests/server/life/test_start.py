@@ -48,7 +48,7 @@ def test_a_low_port_needs_rights(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(run.socket.socket, "bind", bind)
     with pytest.raises(NotAllowed, match="Cannot listen on port 80"):
-        run._listen("127.0.0.1", 80)
+        run.listen("127.0.0.1", 80)
 
 
 def test_a_port_that_somebody_bound_without_listening_is_not_shared():
@@ -57,19 +57,19 @@ def test_a_port_that_somebody_bound_without_listening_is_not_shared():
         bound.bind(("127.0.0.1", 0))
         bound.listen()
         with pytest.raises(Conflict):
-            run._listen("127.0.0.1", bound.getsockname()[1])
+            run.listen("127.0.0.1", bound.getsockname()[1])
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_a_name_gets_its_ipv4_address(name: str):
-    with run._listen(name, 0) as listening:
+    with run.listen(name, 0) as listening:
         assert run.address_of(listening).startswith("http://127.0.0.1:")
         assert run.is_loopback(listening.getsockname()[0])
 
 
 def test_an_ipv6_address_is_in_brackets():
     try:
-        listening = run._listen("::1", 0)
+        listening = run.listen("::1", 0)
     except BadValue:
         pytest.skip("this machine has no IPv6")
     with listening:
