@@ -101,7 +101,7 @@ def usage_columns(totals: UsageRow, zone: str = "UTC", *, with_source: bool = Fa
             "usage.reasoning_tokens", "REASONING", align="right", show=known_count, spare=7,
             in_table=details.reasoning_tokens is not None,
         ),
-        Column("usage.cost", "COST", align="right", show_row=_cost),
+        Column("usage.cost", "COST", align="right", show_row=cost_words),
         Column("cost_complete", "COST COMPLETE", in_table=False),
         *(_priced_columns() if priced else ()),
         Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count, spare=4, in_table=not priced),
@@ -123,12 +123,17 @@ def _group_column(key: str, zone: str) -> Column:
     return Column(
         key,
         _TITLES[key].format(zone=zone),
-        show=lambda value: "(none)" if value is None else str(value),
+        show=key_words,
         style=status_style if key == "status" else None,
         whole=key in ("day", "week", "month", "session_id", "status"),
         spare=7 if key == "layout" else 0,
         narrowest=12,
     )
+
+
+def key_words(value: Any) -> str:
+    """The key of a group; `(none)` for the sessions that have none."""
+    return "(none)" if value is None else str(value)
 
 
 def _or_dash(value: Any) -> str:
@@ -140,7 +145,7 @@ def _difference(value: Any) -> str:
     return "-" if value is None else value if str(value).startswith("-") else f"+{value}"
 
 
-def _cost(row: Row) -> str:
+def cost_words(row: Row) -> str:
     """`unknown` if the whole cost is unknown; `-` if no session can have a cost."""
     cost, unknown = row["usage"]["cost"], not row["cost_complete"]
     if cost is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -17,6 +18,8 @@ from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.render.rows.search import snippet_pieces
+from chatstore_cli.render.rows.usage import cost_words, key_words
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page.shell import draw
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes import agents, store, store_reports, store_search
@@ -25,6 +28,8 @@ from chatstore_cli.server.services import Services
 router = APIRouter(include_in_schema=False)
 
 _ROWS = 50
+_MOST_TAGS = 12
+"""Tags of a session that a row of the list shows."""
 Text = Annotated[str, Query(max_length=1_000)]
 """A filter; empty means none, as forms send it."""
 
@@ -52,7 +57,7 @@ async def sessions(
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     if status:
-        chosen["status"] = SessionStatus(status) if status in list(SessionStatus) else None
+        chosen["status"] = _status(status)
     answer = await store.sessions(services, access, **chosen, limit=_ROWS, cursor=cursor or None)
     return draw(
         request,
@@ -62,6 +67,7 @@ async def sessions(
         filtered=bool(chosen),
         layouts=await _layouts(services),
         statuses=list(SessionStatus),
+        most_tags=_MOST_TAGS,
     )
 
 
@@ -117,7 +123,7 @@ async def usage(
     filters = {"tenant": tenant, "user": user, "workflow": workflow, "since": since, "until": until}
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     report = _content(await store_reports.usage(services, access, by=by.value, **chosen))
-    rows = [_flat(row) | {"key": row[row_keys([by])[0]]} for row in report["items"]]
+    rows = [_flat(row) | {"key": key_words(row[row_keys([by])[0]])} for row in report["items"]]
     most = max((Decimal(str(row["measure"])) for row in rows), default=Decimal(0))
     for row in rows:
         row["share"] = 0 if most == 0 else round(Decimal(str(row["measure"])) * 100 / most, 1)
@@ -151,7 +157,17 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """The numbers of a group of usage beside each other. The bars compare costs, or tokens if no cost is known."""
     used = row["usage"]
     cost, tokens = used["cost"], used["total_tokens"]
-    return {**used, "sessions": row["sessions"], "measure": cost if cost else (tokens or 0) / 1_000_000}
+    measure = cost if cost else (tokens or 0) / 1_000_000
+    return {**used, "sessions": row["sessions"], "cost_words": cost_words(row), "measure": measure}
+
+
+def _status(text: str) -> SessionStatus:
+    """The status of a filter. Raises Refusal for an unknown one: without the filter, the list would show other sessions."""
+    try:
+        return SessionStatus(text)
+    except ValueError as error:
+        hint = f"Choose one of: {', '.join(SessionStatus)}."
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such status.", kind="invalid", hint=hint) from error
 
 
 async def _layouts(services: Services) -> list[str]:

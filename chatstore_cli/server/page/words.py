@@ -1,9 +1,8 @@
-"""Numbers, amounts and times as a view shows them. Missing values are a dash."""
+"""Numbers and times as a view shows them. Missing values are a dash."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.domain.times import utc_now
@@ -22,21 +21,6 @@ def number(value: Any) -> str:
         if value is None
         else str(value)
     )
-
-
-def money(value: Any) -> str:
-    """An amount with at least two decimal places, and as many as it has otherwise, up to six."""
-    if value is None:
-        return NONE
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        return str(value)
-    if not amount.is_finite():
-        return NONE
-    text = f"{amount:,.6f}".rstrip("0")
-    whole, _, places = text.partition(".")
-    return f"{whole}.{places:0<2}"
 
 
 def ago(value: Any, now: datetime | None = None) -> str:

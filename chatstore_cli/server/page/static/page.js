@@ -1,6 +1,8 @@
 // What the views do beyond links and forms: signing in and out, copying, and showing changes as they happen.
 // Without it, every view can still be read.
 
+const UNREACHABLE = "The server does not answer.";
+
 async function post(path, body) {
   return fetch(path, {
     method: "POST",
@@ -9,72 +11,120 @@ async function post(path, body) {
   });
 }
 
-const signIn = document.querySelector("[data-sign-in]");
-signIn?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const refused = signIn.querySelector("[data-refused]");
-  refused.textContent = "";
-  try {
-    const answer = await post("/page/sign-in", { key: signIn.elements.key.value });
-    if (answer.ok) location.assign(signIn.dataset.next);
-    else refused.textContent = (await answer.json()).error.message;
-  } catch {
-    refused.textContent = "The server does not answer.";
-  }
-});
-
-const deletion = document.querySelector("[data-delete]");
-deletion?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const { layout, id } = deletion.dataset;
-  const answer = await post("/page/session/delete", { layout, id });
-  if (answer.ok) location.assign("/page/sessions");
-  else deletion.querySelector("[data-refused]").textContent = (await answer.json()).error.message;
-});
-
-document.querySelector("[data-sign-out]")?.addEventListener("click", async () => {
-  await post("/page/sign-out", {});
-  location.assign("/page/sign-in");
-});
-
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.addEventListener("click", async () => {
-    const said = document.querySelector("[data-copied]");
-    said.textContent = "Copying …";
-    const answer = await fetch(button.dataset.copy);
-    if (!answer.ok) {
-      said.textContent = "The text could not be read.";
-      return;
-    }
+// Sends a form as JSON. A refusal is shown in the form, in the server's words.
+function submits(form, path, content, following) {
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const refused = form.querySelector("[data-refused]");
+    refused.textContent = "";
     try {
-      await navigator.clipboard.writeText(await answer.text());
-      said.textContent = "Copied.";
+      const answer = await post(path, content());
+      if (answer.ok) location.assign(following());
+      else refused.textContent = (await answer.json()).error.message;
     } catch {
-      said.textContent = "The browser does not allow copying here.";
+      refused.textContent = UNREACHABLE;
     }
   });
 }
 
-// A changed session is shown without losing the place: only the live part of the view is replaced.
+const signIn = document.querySelector("[data-sign-in]");
+submits(signIn, "/page/sign-in", () => ({ key: signIn.elements.key.value.trim() }), () => signIn.dataset.next);
+
+const deletion = document.querySelector("[data-delete]");
+const named = () => ({ layout: deletion.dataset.layout, id: deletion.dataset.id });
+submits(deletion, "/page/session/delete", named, () => "/page/sessions");
+
+const notice = document.querySelector("[data-notice]");
+
+document.querySelector("[data-sign-out]")?.addEventListener("click", async () => {
+  try {
+    await post("/page/sign-out", {});
+    location.assign("/page/sign-in");
+  } catch {
+    notice.textContent = UNREACHABLE;
+  }
+});
+
+for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => copy(button));
+
+async function copy(button) {
+  const said = document.querySelector("[data-copied]");
+  const field = document.querySelector("[data-copy-text]");
+  field.hidden = true;
+  said.textContent = "Copying …";
+  let text;
+  let note;
+  try {
+    const answer = await fetch(button.dataset.copy);
+    if (!answer.ok) throw new Error();
+    text = await answer.text();
+    note = answer.headers.get("x-chatstore-note") ?? "";
+  } catch {
+    said.textContent = "The text could not be read.";
+    return;
+  }
+  try {
+    await navigator.clipboard.writeText(text);
+    said.textContent = `Copied. ${note}`;
+  } catch {
+    // Without https, or without the permission, a browser lets only the user copy.
+    field.hidden = false;
+    field.value = text;
+    field.focus();
+    field.select();
+    said.textContent = `The text is selected. Press Ctrl+C (⌘C) to copy it. ${note}`;
+  }
+}
+
+// A change is shown without losing the place: only the live part of the view is replaced, and only while nobody has the
+// focus or selects text in it.
 const live = document.querySelector("[data-live]");
 if (live !== null) {
   let waiting = null;
+  const isUsed = () => {
+    const selection = document.getSelection();
+    const selects = selection !== null && !selection.isCollapsed && live.contains(selection.anchorNode);
+    return selects || document.activeElement.closest("[data-live] :is(a, summary)") !== null;
+  };
   const refresh = () => {
-    if (waiting === null && document.visibilityState === "visible") waiting = setTimeout(replace, 1000);
+    if (waiting === null) waiting = setTimeout(replace, 1000);
   };
   const replace = async () => {
     waiting = null;
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const part = fresh.querySelector("[data-live]");
-    if (part !== null && !live.contains(document.activeElement)) live.replaceChildren(...part.childNodes);
+    if (document.visibilityState !== "visible") return;
+    if (isUsed()) return refresh();
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (answer.redirected) return location.assign(answer.url); // the key was revoked, or the cookie has ended
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const part = fresh.querySelector("[data-live]");
+      if (part === null) notice.textContent = fresh.querySelector("h1")?.textContent ?? UNREACHABLE;
+      else if (isUsed()) refresh();
+      else show(part);
+    } catch {
+      notice.textContent = "The server does not answer. The view shows its last state.";
+    }
   };
+  const show = (part) => {
+    notice.textContent = "";
+    const opened = [...live.querySelectorAll("details[open]")].map(placeOf);
+    const before = live.querySelector(".scroll");
+    const [left, hadFocus] = [before?.scrollLeft ?? 0, before !== null && before === document.activeElement];
+    live.replaceChildren(...part.childNodes);
+    const after = live.querySelector(".scroll");
+    if (after !== null) after.scrollLeft = left;
+    if (hadFocus) after?.focus({ preventScroll: true });
+    for (const each of live.querySelectorAll("details")) each.open = opened.includes(placeOf(each));
+  };
+  const placeOf = (details) => {
+    const message = details.closest("article");
+    return `${message?.id} ${[...(message ?? live).querySelectorAll("details")].indexOf(details)}`;
+  };
+  document.addEventListener("visibilitychange", refresh);
   if (live.dataset.live === "storage") setInterval(refresh, 5000);
   else {
-    const shown = new URLSearchParams(location.search);
     const isOther = (change) => live.dataset.live === "session" && change.session_id !== live.dataset.id;
-    if (!shown.has("cursor")) {
+    if (!new URLSearchParams(location.search).has("cursor")) {
       const events = new EventSource("/store/events");
       const changed = (event) => isOther(JSON.parse(event.data)) || refresh();
       for (const kind of ["new", "changed", "deleted", "missed"]) events.addEventListener(kind, changed);
