@@ -21,7 +21,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c const
 # In CI the converters of AG2's model clients are tested too; they take a minute to install.
 comma := ,
 TEST_EXTRAS := embedded,dev$(if $(filter true,$(CI)),$(comma)converters)
-TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_POSTGRES=1 CHATSTORE_REQUIRE_PEERS=1
+TESTED := CHATSTORE_REQUIRE_MONGOD=1 CHATSTORE_REQUIRE_POSTGRES=1 CHATSTORE_REQUIRE_PEERS=1$(if $(filter true,$(CI)), CHATSTORE_REQUIRE_CHROMIUM=1)
 
 # The first Python on PATH that is new enough. PYTHON=... overrides it.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \

@@ -6,6 +6,7 @@ nobody has to clear old sign-ins. Scripts cannot read the cookie, and other site
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from chatstore_cli.server.requests import Served
 router = APIRouter(include_in_schema=False)
 
 _SECONDS = 12 * 60 * 60
+_VIEW = re.compile(r"/page/(?!sign-)[a-z/-]+(\?.*)?")
+"""A view of this server. Browsers would resolve dots and backslashes of a path, so it has none."""
 
 
 class PresentedKey(BaseModel):
@@ -32,8 +35,7 @@ class PresentedKey(BaseModel):
 @router.get("/page/sign-in")
 async def form(request: Request, following: Annotated[str, Query(alias="next")] = "") -> HTMLResponse:
     """The form. `next` is the view that follows; only views of this server are accepted."""
-    is_view = following.startswith("/page/") and not following.startswith("/page/sign-")
-    return draw(request, "sign_in.html", next=following if is_view else "/page/sessions")
+    return draw(request, "sign_in.html", next=following if _VIEW.fullmatch(following) else "/page/sessions")
 
 
 @router.post("/page/sign-in")

@@ -1,0 +1,77 @@
+"""Keys in the browser: signing in and out, what each right shows, and deleting after a look at the plan."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def keyed(tab, samples):
+    """The tab, and a function that signs in to the server with keys and opens a view."""
+    page, base = tab.page, samples.keyed_server.url
+
+    def sign_in(key, following="/page/sessions"):
+        page.goto(f"{base}/page/sign-in?next={following}")
+        page.get_by_label("Key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+
+    return page, base, sign_in
+
+
+def test_a_key_becomes_a_cookie_that_scripts_cannot_read(keyed, tab, samples):
+    page, base, _ = keyed
+    page.goto(f"{base}/page/usage?by=tenant")
+    assert "/page/sign-in?next=" in page.url
+    page.get_by_label("Key").fill(samples.admin_key)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{base}/page/usage?by=tenant")
+    [cookie] = tab.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert page.evaluate("document.cookie") == ""
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{base}/page/sign-in")
+    assert tab.context.cookies() == []
+
+
+def test_wrong_and_revoked_keys_are_refused_in_words(keyed, tab, samples):
+    page, _, sign_in = keyed
+    for key in ("nonsense", samples.revoked_key):
+        sign_in(key)
+        page.get_by_text("The key is not valid.").wait_for()
+    assert tab.context.cookies() == []
+
+
+@pytest.mark.parametrize(
+    "following", ["http://evil.example/", "//evil.example/", "/page/../%5Cevil.example", "/page/sign-out"]
+)
+def test_signing_in_leads_only_to_views_of_this_server(keyed, samples, following):
+    page, base, sign_in = keyed
+    sign_in(samples.admin_key, following)
+    page.get_by_role("button", name="Sign out").wait_for()
+    assert page.url.startswith(base)
+
+
+def test_a_tenants_key_sees_its_sessions_and_cannot_delete(keyed, samples):
+    page, base, sign_in = keyed
+    sign_in(samples.tenant_key)
+    page.locator("tbody").wait_for()
+    assert set(page.locator("tbody td:nth-child(2)").all_inner_texts()) == {"oakline-travel"}
+    page.goto(f"{base}/page/session?id=chat-5d1c07e2")
+    assert page.get_by_role("link", name="Delete").count() == 0
+    assert page.goto(f"{base}/page/session/delete?layout=workflow&id=chat-5d1c07e2").status == 403
+    assert page.goto(f"{base}/page/session?id=chat-93b8f1aa").status == 404
+    assert page.goto(f"{base}/page/storage").status == 403
+    assert page.locator("h1").inner_text()
+
+
+def test_deleting_shows_the_plan_first(keyed, samples):
+    page, base, sign_in = keyed
+    sign_in(samples.admin_key)
+    page.locator("tbody").wait_for()
+    page.goto(f"{base}/page/session?layout=workflow&id=chat-0c7be44d")
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_text("would be deleted").wait_for()
+    assert samples.database["chat_sessions"].find_one({"chat_id": "chat-0c7be44d"}) is not None
+    page.get_by_role("button", name="Delete the session").click()
+    page.wait_for_url(f"{base}/page/sessions")
+    assert samples.database["chat_sessions"].find_one({"chat_id": "chat-0c7be44d"}) is None
