@@ -121,7 +121,7 @@ def main() -> None:
 def serve_without_recording() -> None:
     """Serve the same routes, whose turns are not recorded."""
     from chatstore_cli.__main__ import main as command
-    from chatstore_cli.server.chat_turns import ChatTurns
+    from chatstore_cli.server.turns.chat_turns import ChatTurns
 
     async def record(*_: Any) -> None:
         """Record nothing."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from chatstore_cli.domain.responding import Question
-from chatstore_cli.server.dispatch import DispatchRequest
+from chatstore_cli.server.turns.dispatch import DispatchRequest
 
 
 async def respond(question: Question) -> AsyncIterator[str | dict[str, Any]]:

@@ -65,8 +65,8 @@ BREACHES = [
     ("files/log_tail.py", "import chatstore_cli.web.address", "Imports point only downwards"),
     ("wiring/verify_application.py", "import httpx", "Only web speaks HTTP and WebSocket"),
     ("wiring/server.py", "import fastapi", "Only server imports FastAPI"),
-    ("server/gate.py", "import chatstore_cli.mongo.connection", "Commands reach adapters through wiring"),
-    ("server/gate.py", "import chatstore_cli.cli.main", "Imports point only downwards"),
+    ("server/entrance/gate.py", "import chatstore_cli.mongo.connection", "Commands reach adapters through wiring"),
+    ("server/entrance/gate.py", "import chatstore_cli.cli.main", "Imports point only downwards"),
     (
         "core/verify/application/checks.py",
         "import websockets",

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp
 
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.server.callers import BrowserRules
-from chatstore_cli.server.error_bodies import Form, Refusal, answer_to, form_of, unexpected
-from chatstore_cli.server.gate import Gate, logged_refusal_of
-from chatstore_cli.server.invalid_requests import answer_to_invalid
-from chatstore_cli.server.limits import RequestRate
+from chatstore_cli.server.entrance.callers import BrowserRules
+from chatstore_cli.server.entrance.gate import Gate, logged_refusal_of
+from chatstore_cli.server.entrance.limits import RequestRate
+from chatstore_cli.server.errors.error_bodies import Form, Refusal, answer_to, form_of, unexpected
+from chatstore_cli.server.errors.invalid_requests import answer_to_invalid
 from chatstore_cli.server.metrics import Metrics
 from chatstore_cli.server.openapi import openapi_of
 from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views

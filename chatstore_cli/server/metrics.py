@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from starlette.types import Scope
 
-from chatstore_cli.server.gate import route_of
+from chatstore_cli.server.entrance.gate import route_of
 from chatstore_cli.server.services import Services
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

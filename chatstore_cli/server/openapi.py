@@ -12,8 +12,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from chatstore_cli.server.callers import OPEN_PATHS
-from chatstore_cli.server.error_bodies import Form, form_of
+from chatstore_cli.server.entrance.callers import OPEN_PATHS
+from chatstore_cli.server.errors.error_bodies import Form, form_of
 
 _ISSUES: dict[str, Any] = {
     "type": "array",

@@ -10,8 +10,8 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from chatstore_cli.domain.api_keys import Access, Right
-from chatstore_cli.server.callers import require_right
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.callers import require_right
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.services import Services
 
 

@@ -17,7 +17,7 @@ import uvicorn
 
 from chatstore_cli.domain.errors import BadValue, Conflict, ExitCode, NotAllowed
 from chatstore_cli.server.app import create_app
-from chatstore_cli.server.connections import bounded, most_connections
+from chatstore_cli.server.entrance.connections import bounded, most_connections
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.recording import require_writable_folder
 
@@ -107,7 +107,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
     host = server.host if host is None else host
     port = server.port if port is None else port
     settings = replace(settings, chatstore=replace(settings.chatstore, server=replace(server, host=host, port=port)))
-    from chatstore_cli.server.responders.registry import responder_of
+    from chatstore_cli.server.turns.responders.registry import responder_of
 
     services = Services(settings, responder_of(settings))
     if services.cache.disk_path is not None:

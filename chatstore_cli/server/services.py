@@ -18,13 +18,13 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
-from chatstore_cli.server.dispatch import Dispatch
-from chatstore_cli.server.input_requests import InputRequests
-from chatstore_cli.server.limits import OpenSockets
+from chatstore_cli.server.entrance.limits import OpenSockets
+from chatstore_cli.server.entrance.open_sockets import OpenConnections
 from chatstore_cli.server.live import LiveChanges
-from chatstore_cli.server.open_sockets import OpenConnections
 from chatstore_cli.server.preparation import Preparation
 from chatstore_cli.server.threads import WorkThreads
+from chatstore_cli.server.turns.dispatch import Dispatch
+from chatstore_cli.server.turns.input_requests import InputRequests
 from chatstore_cli.wiring.server import api_keys
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Services:
 
     @cached_property
     def audit(self) -> ReadAudit:
-        """The record of who read messages with a key. See server/auditing.py."""
+        """The record of who read messages with a key. See server/entrance/auditing.py."""
         from chatstore_cli.wiring.audit import read_audit
 
         return read_audit(lambda: self.stores)

@@ -11,7 +11,7 @@ from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.audit import Reading
 from chatstore_cli.domain.errors import ForeignCollection, UnsuitableCollection
 from chatstore_cli.mongo.audit.store import MongoAudit
-from chatstore_cli.server import auditing
+from chatstore_cli.server.entrance import auditing
 from tests.support.mongod import poll
 from tests.support.served_app import served, settings_of
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chatstore_cli.domain.errors import BadConfig
-from chatstore_cli.server.dispatch import Dispatch
 from chatstore_cli.server.routes import calls
+from chatstore_cli.server.turns.dispatch import Dispatch
 from tests.support.served_app import served, settings_of
 from tests.support.stored_agents import DELETED, DESK, FOREIGN, SECRET, store_agents
 

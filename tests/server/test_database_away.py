@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from chatstore_cli.domain.api_keys import Right
-from chatstore_cli.server import auditing
-from chatstore_cli.server.masked_log import MaskingFormatter, secrets_of
+from chatstore_cli.server.entrance import auditing
+from chatstore_cli.server.entrance.masked_log import MaskingFormatter, secrets_of
 from tests.server.test_two_tenants import ABSENT, ROUTES, cases
 from tests.support.served_app import served, settings_of
 

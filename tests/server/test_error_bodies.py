@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter
 
 from chatstore_cli.domain.errors import ChatstoreError, NotFound, Overdue, Unreachable
-from chatstore_cli.server.error_bodies import Form, answer_to, form_of, refusal_of
+from chatstore_cli.server.errors.error_bodies import Form, answer_to, form_of, refusal_of
 from tests.support.served_app import served, settings_of
 
 PLACES = {

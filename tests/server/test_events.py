@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.watch import Change, SessionChange
+from chatstore_cli.server.entrance.open_sockets import OpenConnections
 from chatstore_cli.server.live import LiveChanges
-from chatstore_cli.server.open_sockets import OpenConnections
 from chatstore_cli.server.routes import events
 from tests.support.served_app import settings_of
 

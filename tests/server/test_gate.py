@@ -8,9 +8,9 @@ import pytest
 
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.domain.errors import BadValue
-from chatstore_cli.server.callers import OPEN_PATHS, BrowserRules
-from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.limits import OpenSockets, RequestRate
+from chatstore_cli.server.entrance.callers import OPEN_PATHS, BrowserRules
+from chatstore_cli.server.entrance.limits import OpenSockets, RequestRate
+from chatstore_cli.server.errors.error_bodies import Refusal
 from tests.support.served_app import served, settings_of
 
 CHAT = {"message": "hello", "session_id": "s"}

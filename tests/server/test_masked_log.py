@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.server.masked_log import MaskingFormatter, secrets_of
+from chatstore_cli.server.entrance.masked_log import MaskingFormatter, secrets_of
 
 KEY = f"chatstore_0123456789ab_{'0' * 64}"
 

@@ -12,8 +12,8 @@ import pytest
 from chatstore_cli.domain.errors import BadConfig
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.responding import Mode, Question
-from chatstore_cli.server.answers import NoAnswer, whole_answer
-from chatstore_cli.server.responders.openai import OpenAIResponder
+from chatstore_cli.server.turns.answers import NoAnswer, whole_answer
+from chatstore_cli.server.turns.responders.openai import OpenAIResponder
 from tests.support.served_app import served, settings_of
 from tests.support.streamed_model import DONE, chunk, streamed_model
 

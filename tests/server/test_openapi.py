@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.server.callers import OPEN_PATHS
-from chatstore_cli.server.error_bodies import Form, form_of
+from chatstore_cli.server.entrance.callers import OPEN_PATHS
+from chatstore_cli.server.errors.error_bodies import Form, form_of
 from tests.support.served_app import served, settings_of
 
 ERRORS = {Form.DETAIL: "ErrorDetail", Form.ERROR_TEXT: "ErrorText", Form.OWN: "StoreError"}

@@ -12,9 +12,9 @@ import pytest
 from chatstore_cli.domain.errors import BadConfig
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.server.answers import MOST_TEXT, NoAnswer, whole_answer
-from chatstore_cli.server.responders.echo import EchoResponder
-from chatstore_cli.server.responders.hook import HookResponder
+from chatstore_cli.server.turns.answers import MOST_TEXT, NoAnswer, whole_answer
+from chatstore_cli.server.turns.responders.echo import EchoResponder
+from chatstore_cli.server.turns.responders.hook import HookResponder
 
 QUESTION = Question(Mode.CHAT, "s", "hello")
 USAGE = {"type": "usage", "prompt_tokens": 3, "completion_tokens": 2, "cost": 0.5, "model": "m", "turn_id": "t"}

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from chatstore_cli.server import connections
-from chatstore_cli.server.connections import bounded, most_connections
-from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.limits import bounded_body, bounded_send
+from chatstore_cli.server.entrance import connections
+from chatstore_cli.server.entrance.connections import bounded, most_connections
+from chatstore_cli.server.entrance.limits import bounded_body, bounded_send
+from chatstore_cli.server.errors.error_bodies import Refusal
 
 NO_HEADERS = Headers({})
 

@@ -15,8 +15,8 @@ from starlette.websockets import WebSocketDisconnect
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.server.app import create_app
-from chatstore_cli.server.responders.registry import responder_of
 from chatstore_cli.server.services import Services
+from chatstore_cli.server.turns.responders.registry import responder_of
 
 
 @dataclass

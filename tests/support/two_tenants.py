@@ -17,7 +17,7 @@ from pymongo import MongoClient
 
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.domain.responding import Event
-from chatstore_cli.server.input_requests import InputRequest
+from chatstore_cli.server.turns.input_requests import InputRequest
 from tests.support.served_app import Served, served, settings_of
 
 OWN, OTHER = "acme", "globex"

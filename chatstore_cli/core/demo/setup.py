@@ -79,8 +79,8 @@ STEPS = (
     Step("Compare indexes by keys and options, and create the missing ones:", ("indexes", "apply")),
 )  # fmt: skip
 
-CHECK = Step("Check everything, from the configuration to the stored documents:", ("verify",))
-CHECK_WITH_SERVER = Step(
+_CHECK = Step("Check everything, from the configuration to the stored documents:", ("verify",))
+_CHECK_WITH_SERVER = Step(
     "Check everything, from the configuration to the stored documents, and a server of its own:", ("verify", "--spawn")
 )
 
@@ -195,12 +195,14 @@ class DemoSetup:
         }
 
 
-def run_steps(run: Callable[[Step], int], *, with_server: bool) -> Iterator[StepResult]:
-    """Run the steps in order, up to the first with an unexpected exit status.
+def demo_steps(*, with_server: bool) -> list[Step]:
+    """The steps in their order. `with_server`: the last one also starts a server and checks it."""
+    return [*STEPS, _CHECK_WITH_SERVER if with_server else _CHECK]
 
-    `with_server`: the last step also starts a server and checks it.
-    """
-    for step in (*STEPS, CHECK_WITH_SERVER if with_server else CHECK):
+
+def run_steps(run: Callable[[Step], int], *, with_server: bool) -> Iterator[StepResult]:
+    """Run the steps in order, up to the first with an unexpected exit status."""
+    for step in demo_steps(with_server=with_server):
         result = StepResult(step, run(step))
         yield result
         if not result.is_expected:

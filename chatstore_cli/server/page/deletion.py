@@ -13,8 +13,8 @@ from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.render.rows.sessions import removal_row
 from chatstore_cli.server.page.shell import draw
 from chatstore_cli.server.requests import Administrator, Served
+from chatstore_cli.server.routes.store_query import visible_session
 from chatstore_cli.server.services import Services
-from chatstore_cli.server.store_query import visible_session
 from chatstore_cli.wiring.labels import shown_labels
 
 router = APIRouter(include_in_schema=False)

@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page.shell import draw
 
 PREFIX = "/page/"

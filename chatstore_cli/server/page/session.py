@@ -25,11 +25,11 @@ from chatstore_cli.render.listing import Terminal
 from chatstore_cli.render.rows.sessions import message_row
 from chatstore_cli.render.safe import sanitize_text
 from chatstore_cli.render.times import TimeDisplay
-from chatstore_cli.server.auditing import note_reading
+from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.page.shell import draw
 from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.routes.store_query import visible_session
 from chatstore_cli.server.services import Services
-from chatstore_cli.server.store_query import visible_session
 from chatstore_cli.wiring.labels import shown_labels
 
 router = APIRouter(include_in_schema=False)

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from chatstore_cli import __version__
-from chatstore_cli.server.callers import KEY_COOKIE
+from chatstore_cli.server.entrance.callers import KEY_COOKIE
 from chatstore_cli.server.page import markdown, words
 
 HEADERS: Mapping[str, str] = {

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from chatstore_cli.server.callers import KEY_COOKIE
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.callers import KEY_COOKIE
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page.shell import draw
 from chatstore_cli.server.requests import Served
 

@@ -17,7 +17,7 @@ from chatstore_cli.core.agents.checks import checked_agent_id
 from chatstore_cli.core.agents.secrets import masked_config
 from chatstore_cli.domain.errors import AgentNotFound, DocumentRefused, Unreachable
 from chatstore_cli.domain.times import as_utc
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.services import Services
 
 T = TypeVar("T")

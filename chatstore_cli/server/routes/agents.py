@@ -16,6 +16,7 @@ from chatstore_cli.core.agents.registry import AgentRegistryService
 from chatstore_cli.core.agents.resolver import TOOLS
 from chatstore_cli.domain.agents.models import UNCHANGED, Agent
 from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.server.entrance.tenants import of_any_tenant, owner_of, tenants_of
 from chatstore_cli.server.requests import Reader, Served, Writer
 from chatstore_cli.server.routes.agent_answers import (
     AGENT_ID,
@@ -31,7 +32,6 @@ from chatstore_cli.server.routes.agent_answers import (
     shown_config,
 )
 from chatstore_cli.server.services import Services
-from chatstore_cli.server.tenants import of_any_tenant, owner_of, tenants_of
 from chatstore_cli.wiring.agents import agent_registry
 
 router = APIRouter(tags=["Saved agents"], responses=ERRORS)

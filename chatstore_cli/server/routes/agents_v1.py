@@ -15,7 +15,8 @@ from chatstore_cli.core.agents.content import DESCRIPTION, NAME
 from chatstore_cli.core.agents.offsets import agents_from
 from chatstore_cli.domain.agents.models import Agent, AgentVersion
 from chatstore_cli.domain.errors import AgentVersionNotFound
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.tenants import of_any_tenant, owner_of, tenants_of
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer
 from chatstore_cli.server.routes.agent_answers import (
     AGENT_ID,
@@ -30,7 +31,6 @@ from chatstore_cli.server.routes.agent_answers import (
     shown_config,
 )
 from chatstore_cli.server.routes.agents import find_agent
-from chatstore_cli.server.tenants import of_any_tenant, owner_of, tenants_of
 from chatstore_cli.wiring.agents import agent_registry
 
 router = APIRouter(prefix="/v1", tags=["Saved agents, later version"], responses=ERRORS)

@@ -28,8 +28,8 @@ from chatstore_cli.core.call_sessions.calls import LONGEST_TEXT, CallSessions
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.calls import CallSession
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
-from chatstore_cli.server.dispatch import Dispatched, DispatchFailed, DispatchRequest
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.tenants import of_any_tenant, owner_of, tenants_of
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.requests import Served, Writer
 from chatstore_cli.server.routes.agent_answers import (
     DISPATCH_ERROR,
@@ -40,7 +40,7 @@ from chatstore_cli.server.routes.agent_answers import (
     shown_config,
 )
 from chatstore_cli.server.services import Services
-from chatstore_cli.server.tenants import of_any_tenant, owner_of, tenants_of
+from chatstore_cli.server.turns.dispatch import Dispatched, DispatchFailed, DispatchRequest
 from chatstore_cli.wiring.agents import agent_resolver
 from chatstore_cli.wiring.calls import call_sessions
 

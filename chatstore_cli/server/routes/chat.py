@@ -15,11 +15,11 @@ from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
 from chatstore_cli.domain.history import LARGEST_LIMIT
 from chatstore_cli.domain.recording import DEFAULT_SESSION
 from chatstore_cli.domain.times import format_instant
-from chatstore_cli.server.auditing import note_reading
-from chatstore_cli.server.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns, local_time
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.auditing import note_reading
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer, of_all_tenants
 from chatstore_cli.server.services import Services
+from chatstore_cli.server.turns.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns, local_time
 
 router = APIRouter(tags=["Chat application"])
 

@@ -20,10 +20,10 @@ from pydantic.config import JsonDict
 from chatstore_cli.core.phone_numbers.routing import PhoneNumbers
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.phone_numbers import PhoneBinding, checked_number
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.tenants import of_any_tenant, tenants_of
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer
 from chatstore_cli.server.routes.agent_answers import AGENT_ID, ERRORS, GivenAgentId, answered, javascript_time
-from chatstore_cli.server.tenants import of_any_tenant, tenants_of
 from chatstore_cli.wiring.phone_numbers import phone_numbers
 
 router = APIRouter(tags=["Phone numbers"], responses=ERRORS)

@@ -16,8 +16,8 @@ from chatstore_cli.domain.errors import ChatstoreError, PrerequisiteRefused
 from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import format_instant
-from chatstore_cli.server.auditing import note_reading
-from chatstore_cli.server.error_bodies import Refusal, refusal_of
+from chatstore_cli.server.entrance.auditing import note_reading
+from chatstore_cli.server.errors.error_bodies import Refusal, refusal_of
 from chatstore_cli.server.requests import Reader, Served, Writer
 from chatstore_cli.server.routes.platform_answers import (
     ChatIds,
@@ -30,7 +30,7 @@ from chatstore_cli.server.routes.platform_answers import (
     StartRequest,
     StartResponse,
 )
-from chatstore_cli.server.store_query import StoredJson
+from chatstore_cli.server.routes.store_query import StoredJson
 
 router = APIRouter(tags=["Multi-agent platform"])
 

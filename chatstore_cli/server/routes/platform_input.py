@@ -7,11 +7,11 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from chatstore_cli.server.error_bodies import Refusal
-from chatstore_cli.server.input_requests import InputRequest
-from chatstore_cli.server.platform_turns import PlatformTurns, workflow_session
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.requests import Served, Writer
 from chatstore_cli.server.services import Services
+from chatstore_cli.server.turns.input_requests import InputRequest
+from chatstore_cli.server.turns.platform_turns import PlatformTurns, workflow_session
 
 router = APIRouter(tags=["Multi-agent platform"])
 

@@ -23,10 +23,10 @@ from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.rows.artifacts import artifact_values
 from chatstore_cli.render.rows.sessions import foreign_row, message_row, session_row, session_view_row
-from chatstore_cli.server.auditing import note_reading
+from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.store_answers import MessageList, SessionList, ShownSession
-from chatstore_cli.server.store_query import (
+from chatstore_cli.server.routes.store_answers import MessageList, SessionList, ShownSession
+from chatstore_cli.server.routes.store_query import (
     Cursor,
     Layout,
     Since,

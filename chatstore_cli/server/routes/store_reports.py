@@ -17,8 +17,8 @@ from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.rows.usage import usage_report_row
 from chatstore_cli.render.rows.usage_costs import beside_usage, prices_row
 from chatstore_cli.server.requests import Reader, Served, of_all_tenants
-from chatstore_cli.server.store_answers import ServerStatus, UsageReport
-from chatstore_cli.server.store_query import (
+from chatstore_cli.server.routes.store_answers import ServerStatus, UsageReport
+from chatstore_cli.server.routes.store_query import (
     Layout,
     Since,
     StoredJson,

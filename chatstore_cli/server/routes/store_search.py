@@ -15,10 +15,10 @@ from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.search.models import SearchHit, SearchMode, SearchQuery
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.rows.search import hit_row
-from chatstore_cli.server.auditing import note_reading
+from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.store_answers import HitList
-from chatstore_cli.server.store_query import (
+from chatstore_cli.server.routes.store_answers import HitList
+from chatstore_cli.server.routes.store_query import (
     Cursor,
     Layout,
     Since,

@@ -12,12 +12,12 @@ from fastapi import APIRouter, WebSocket
 
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.responding import Event
-from chatstore_cli.server.chat_turns import CLEARED, ChatTurns, local_time
-from chatstore_cli.server.error_bodies import refusal_of, unexpected
+from chatstore_cli.server.errors.error_bodies import refusal_of, unexpected
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.chat import read_history
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets.frames import Frames, InvalidFrame, accepted
+from chatstore_cli.server.turns.chat_turns import CLEARED, ChatTurns, local_time
 
 router = APIRouter()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from chatstore_cli.server.open_sockets import OpenConnections
+from chatstore_cli.server.entrance.open_sockets import OpenConnections
 
 SLOW_READER = 1013
 _MOST_WAITING = 1_000

@@ -17,9 +17,8 @@ from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotFound, PrerequisiteRefused
 from chatstore_cli.domain.mixed_transcript import ClientPosition
 from chatstore_cli.domain.session import Session
-from chatstore_cli.server.error_bodies import refusal_of, unexpected
+from chatstore_cli.server.errors.error_bodies import refusal_of, unexpected
 from chatstore_cli.server.live import Told
-from chatstore_cli.server.platform_turns import workflow_session
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.platform import artifact_body, instant, status_number
 from chatstore_cli.server.services import Services
@@ -28,6 +27,7 @@ from chatstore_cli.server.sockets.frames import InvalidFrame, accepted
 from chatstore_cli.server.sockets.platform_client import PlatformClient
 from chatstore_cli.server.sockets.platform_replay import PlatformReplay
 from chatstore_cli.server.sockets.platform_work import PlatformWork
+from chatstore_cli.server.turns.platform_turns import workflow_session
 
 router = APIRouter()
 

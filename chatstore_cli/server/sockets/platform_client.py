@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from chatstore_cli.core.session_registry.registry import SessionRegistry
 from chatstore_cli.domain.errors import PrerequisiteRefused
 from chatstore_cli.domain.mixed_transcript import TranscriptSource
-from chatstore_cli.server.platform_turns import general_session, workflow_session
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import platform_frames as wire
 from chatstore_cli.server.sockets.frames import Frames
 from chatstore_cli.server.sockets.platform_replay import PlatformReplay
+from chatstore_cli.server.turns.platform_turns import general_session, workflow_session
 
 T = TypeVar("T")
 

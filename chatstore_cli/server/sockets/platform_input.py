@@ -5,9 +5,9 @@ from __future__ import annotations
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT
 from chatstore_cli.domain.session_registry import COMPLETED
-from chatstore_cli.server.platform_turns import PlatformTurns, UserTurn, general_session, workflow_session
 from chatstore_cli.server.sockets import platform_frames as wire
 from chatstore_cli.server.sockets.platform_client import PlatformClient
+from chatstore_cli.server.turns.platform_turns import PlatformTurns, UserTurn, general_session, workflow_session
 
 _MOST_WAITING = 10
 """Messages of one socket that wait for an answer. Each was recorded."""

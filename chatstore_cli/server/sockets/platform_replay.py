@@ -21,7 +21,7 @@ from chatstore_cli.domain.mixed_transcript import (
 )
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.times import utc_now
-from chatstore_cli.server.auditing import note_reading
+from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets.frames import Frames
 from chatstore_cli.server.sockets.platform_frames import RESUME_FAILED, envelope, error_frame, turn_frame

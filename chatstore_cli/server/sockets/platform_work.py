@@ -8,10 +8,10 @@ from typing import Any
 from chatstore_cli.core.session_registry.registry import SessionRegistry
 from chatstore_cli.domain.errors import Conflict, PrerequisiteRefused
 from chatstore_cli.domain.session_registry import WorkflowContext
-from chatstore_cli.server.platform_turns import workflow_session
 from chatstore_cli.server.sockets import platform_frames as wire
 from chatstore_cli.server.sockets.platform_client import PlatformClient
 from chatstore_cli.server.sockets.platform_input import PlatformInput
+from chatstore_cli.server.turns.platform_turns import workflow_session
 
 
 class PlatformWork:

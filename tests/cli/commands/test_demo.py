@@ -14,14 +14,17 @@ from pymongo.database import Database
 
 from chatstore_cli.core.demo.sample_chats import sample_chats
 from chatstore_cli.core.demo.sample_threads import sample_threads
-from chatstore_cli.core.demo.setup import DEMO_DATABASE, STEPS
+from chatstore_cli.core.demo.setup import DEMO_DATABASE, demo_steps
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.files.demo_folder import MarkedFolder
 from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.demo import MongoSampleStore
 from tests.conftest import Chatstore, Outcome
 
-EXPECTED = [{"command": shlex.join(["chatstore", *step.arguments]), "exit_code": 0, "expected": 0} for step in STEPS]
+EXPECTED = [
+    {"command": shlex.join(["chatstore", *step.arguments]), "exit_code": 0, "expected": 0}
+    for step in demo_steps(with_server=True)
+]
 Client = MongoClient[dict[str, Any]]
 
 

@@ -111,5 +111,6 @@ def test_the_demo_stops_at_the_first_unexpected_exit_status() -> None:
 
 def test_running_all_steps_is_a_success() -> None:
     results = list(run_steps(lambda step: 0, with_server=True))
-    assert len(results) == len(STEPS)
+    assert results[-1].step.arguments == ("verify", "--spawn")
+    assert len(results) == len(STEPS) + 1
     check_results(results)

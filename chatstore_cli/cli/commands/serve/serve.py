@@ -83,7 +83,7 @@ def serve(
 
 
 def _log_to_stderr(invocation: Invocation) -> None:
-    from chatstore_cli.server.masked_log import MaskingFormatter, secrets_of
+    from chatstore_cli.server.entrance.masked_log import MaskingFormatter, secrets_of
 
     options = invocation.options
     level = logging.WARNING if options.quiet else logging.DEBUG if options.verbose else logging.INFO

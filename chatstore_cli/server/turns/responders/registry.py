@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.errors import BadConfig
-from chatstore_cli.server.responders.echo import EchoResponder
+from chatstore_cli.server.turns.responders.echo import EchoResponder
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
@@ -18,7 +18,7 @@ def responder_of(settings: Settings) -> Responder:
     if server.responder == "echo":
         return EchoResponder()
     if server.responder != "openai":
-        from chatstore_cli.server.responders.hook import HookResponder
+        from chatstore_cli.server.turns.responders.hook import HookResponder
 
         return HookResponder.named(server.responder)
     if server.responder_url is None or server.responder_model is None:
@@ -26,6 +26,6 @@ def responder_of(settings: Settings) -> Responder:
         raise BadConfig(
             where="chatstore.server", what=what, hint="For example https://api.openai.com/v1 and gpt-4o-mini."
         )
-    from chatstore_cli.server.responders.openai import OpenAIResponder
+    from chatstore_cli.server.turns.responders.openai import OpenAIResponder
 
     return OpenAIResponder(server.responder_url, server.responder_model, server.responder_key)

@@ -14,12 +14,12 @@ from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT, WORKFLOW_LAYOU
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
 from chatstore_cli.domain.workflow.chats import SavedAs
-from chatstore_cli.server.answers import whole_answer
-from chatstore_cli.server.error_bodies import refusal_of, unexpected
-from chatstore_cli.server.input_requests import InputRequest
+from chatstore_cli.server.errors.error_bodies import refusal_of, unexpected
 from chatstore_cli.server.live import Told
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import platform_frames as wire
+from chatstore_cli.server.turns.answers import whole_answer
+from chatstore_cli.server.turns.input_requests import InputRequest
 
 _LOG = logging.getLogger("chatstore.server")
 _NAME_SPACE = uuid.UUID("0b8f3c52-52b1-4b59-8c2a-9b0d8f0b7a11")

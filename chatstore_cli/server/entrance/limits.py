@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Send
 
 from chatstore_cli.core.lru import LruMap
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.errors.error_bodies import Refusal
 
 _MOST_CALLERS = 10_000
 _BODY_SECONDS = 30.0

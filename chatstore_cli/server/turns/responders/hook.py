@@ -12,7 +12,7 @@ from chatstore_cli.aio.calls import Calls
 from chatstore_cli.domain.errors import BadConfig
 from chatstore_cli.domain.responding import Event, Part, Question, TurnUsage
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.server.answers import NoAnswer
+from chatstore_cli.server.turns.answers import NoAnswer
 
 _THREADS = 64
 _DONE = object()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from chatstore_cli.server.error_bodies import ErrorAnswer, Form, Refusal, answer_to, form_of
+from chatstore_cli.server.errors.error_bodies import ErrorAnswer, Form, Refusal, answer_to, form_of
 
 _STARTED_CALL = {"userIdentity": "user-123", "roomName": "room-1", "agentConfig": {"tools": ["get_weather"]}}
 _EXAMPLES: Mapping[str, Any] = {"/session": _STARTED_CALL, "/v1/sessions/start": _STARTED_CALL}

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import ChatstoreError, NotFound
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.errors.error_bodies import Refusal
 
 T = TypeVar("T")
 

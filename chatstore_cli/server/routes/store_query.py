@@ -17,9 +17,9 @@ from chatstore_cli.domain.errors import BadValue, NotFound
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.render.json_text import as_json
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.entrance.tenants import tenants_of
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.services import Services
-from chatstore_cli.server.tenants import tenants_of
 
 _LONGEST = 1_000
 _LONGEST_CURSOR = 20_000

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatstore_cli.core.api_keys.keys import ApiKeys
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.server.callers import BrowserRules, access_of, check_content_type, require_right
-from chatstore_cli.server.error_bodies import Refusal, answer_to, refusal_of, unexpected
-from chatstore_cli.server.limits import OpenSockets, RequestRate, bounded_body, bounded_send
+from chatstore_cli.server.entrance.callers import BrowserRules, access_of, check_content_type, require_right
+from chatstore_cli.server.entrance.limits import OpenSockets, RequestRate, bounded_body, bounded_send
+from chatstore_cli.server.errors.error_bodies import Refusal, answer_to, refusal_of, unexpected
 from chatstore_cli.server.page.refusals import view_of
 
 _LOG = logging.getLogger("chatstore.server")

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, Unreachable
-from chatstore_cli.server.answers import NoAnswer
+from chatstore_cli.server.turns.answers import NoAnswer
 
 
 class Form(Enum):

@@ -8,8 +8,8 @@ from typing import Any
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
-from chatstore_cli.server.answers import Answer, NoAnswer, whole_answer
 from chatstore_cli.server.services import Services
+from chatstore_cli.server.turns.answers import Answer, NoAnswer, whole_answer
 
 CLEAR_COMMANDS = frozenset({"/clear", "clear"})
 CLEARED = "✨ Context cleared. Starting a new session."

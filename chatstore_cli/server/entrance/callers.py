@@ -15,7 +15,7 @@ from starlette.types import Scope
 from chatstore_cli.core.api_keys.keys import ApiKeys
 from chatstore_cli.domain.api_keys import EVERYTHING, Access, Right
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.server.error_bodies import Refusal
+from chatstore_cli.server.errors.error_bodies import Refusal
 
 _LOG = logging.getLogger("chatstore.server")
 

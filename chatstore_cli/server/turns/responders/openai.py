@@ -15,7 +15,7 @@ from chatstore_cli.domain.content import content_text
 from chatstore_cli.domain.errors import BadConfig
 from chatstore_cli.domain.responding import Part, Question, TurnUsage
 from chatstore_cli.domain.usage import Usage
-from chatstore_cli.server.answers import MOST_TEXT, NoAnswer
+from chatstore_cli.server.turns.answers import MOST_TEXT, NoAnswer
 
 _ROLES = {"user", "assistant", "system"}
 _MOST_MESSAGES = 100

@@ -1,0 +1,1 @@
+"""Errors as each family of routes reports them."""

@@ -1,0 +1,1 @@
+"""Turns of a conversation: recording them, asking the responder, and starting calls."""
