@@ -180,7 +180,7 @@ def test_the_address_and_not_its_name_decides(monkeypatch):
     """`localhost` may be the name of an address that others can reach."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("0.0.0.0", 0))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    listening = run._listen("localhost", 0)
+    listening = run.listen("localhost", 0)
     assert not run.is_loopback(listening.getsockname()[0])
     listening.close()
 
