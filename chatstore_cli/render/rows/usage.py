@@ -101,7 +101,7 @@ def usage_columns(totals: UsageRow, zone: str = "UTC", *, with_source: bool = Fa
             "usage.reasoning_tokens", "REASONING", align="right", show=known_count, spare=7,
             in_table=details.reasoning_tokens is not None,
         ),
-        Column("usage.cost", "COST", align="right", show_row=cost_words),
+        Column("usage.cost", "COST", align="right", show_row=_cost),
         Column("cost_complete", "COST COMPLETE", in_table=False),
         *(_priced_columns() if priced else ()),
         Column("cost_unknown_sessions", "COST UNKNOWN", align="right", show=count, spare=4, in_table=not priced),
@@ -145,7 +145,7 @@ def _difference(value: Any) -> str:
     return "-" if value is None else value if str(value).startswith("-") else f"+{value}"
 
 
-def cost_words(row: Row) -> str:
+def _cost(row: Row) -> str:
     """`unknown` if the whole cost is unknown; `-` if no session can have a cost."""
     cost, unknown = row["usage"]["cost"], not row["cost_complete"]
     if cost is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.domain.times import utc_now
@@ -21,6 +22,28 @@ def number(value: Any) -> str:
         if value is None
         else str(value)
     )
+
+
+def cost(value: Any, is_complete: bool) -> str:
+    """A cost as the command shows it: what is not known is never left out."""
+    if value is None:
+        return NONE if is_complete else "unknown"
+    return money(value) if is_complete else f"{money(value)} + unknown"
+
+
+def money(value: Any) -> str:
+    """An amount with all its decimal places, at least two."""
+    if value is None:
+        return NONE
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return str(value)
+    if not amount.is_finite():
+        return NONE
+    whole, _, places = f"{amount:,f}".partition(".")
+    places = places.rstrip("0")
+    return f"{whole}.{places:0<2}"
 
 
 def ago(value: Any, now: datetime | None = None) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chatstore_cli.render.rows.usage import cost_words
+from chatstore_cli.server.page.words import cost
 
 SESSION = "/page/session?layout=workflow&id=chat-5d1c07e2"
 HOSTILE = "/page/session?layout=workflow&id=hostile"
@@ -134,8 +134,8 @@ def test_usage_has_the_words_of_the_command(tab, samples):
             strict=True,
         )
     )
-    assert costs == {row["tenant_id"] or "(none)": cost_words(row) for row in rows}
-    assert costs["(none)"] == "-"
+    assert costs == {row["tenant_id"] or "(none)": cost(row["usage"]["cost"], row["cost_complete"]) for row in rows}
+    assert costs["(none)"] == "–"
     assert costs["harbor-books"].endswith(" + unknown")
 
 
