@@ -122,6 +122,7 @@ def _from_hit(messages: Iterator[Message], hit: MessagePlace, before: int) -> It
         if is_at(message, hit):
             yield from (*earlier, message)
             yield from messages
+            return
         earlier.append(message)
 
 
