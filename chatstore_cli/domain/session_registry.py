@@ -21,7 +21,7 @@ KEPT_SWITCHES = 500
 """The number of switches of a client session that are kept."""
 
 MOST_WORKFLOWS = 1_000
-"""The highest number of workflows of a client session. A further workflow replaces a completed one."""
+"""The highest number of workflows of a client session. A further workflow replaces a completed or paused one."""
 
 
 @dataclass(frozen=True, slots=True)

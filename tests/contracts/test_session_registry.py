@@ -272,12 +272,24 @@ def test_of_too_many_workflows_the_one_that_was_completed_first_is_left_out(
     registry = SessionRegistry(store, clock=Ticking())
     for chat_id in ("c1", "c2", "c3"):
         registry.add_workflow("ws", chat_id, "Generator", "acme", "ann")
-    with pytest.raises(Conflict, match="has 3 workflows, and none is completed"):
-        registry.add_workflow("ws", "c4", "Generator", "acme", "ann")
     registry.complete_workflow("ws", "c2")
     registry.complete_workflow("ws", "c1")
     registry.add_workflow("ws", "c4", "Generator", "acme", "ann")
     assert statuses(registry, "ws") == {"c1": "completed", "c3": "paused", "c4": "active"}
+
+
+def test_if_none_is_completed_the_workflow_that_is_paused_longest_is_left_out_and_can_return(
+    store: RegistryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MOST_WORKFLOWS", 3)
+    registry = SessionRegistry(store, clock=Ticking())
+    for chat_id in ("c1", "c2", "c3"):
+        registry.add_workflow("ws", chat_id, "Generator", "acme", "ann")
+    registry.switch_workflow("ws", "c1")
+    registry.add_workflow("ws", "c4", "Generator", "acme", "ann", auto_activate=False)
+    assert statuses(registry, "ws") == {"c1": "active", "c3": "paused", "c4": "paused"}
+    registry.add_workflow("ws", "c2", "Generator", "acme", "ann")
+    assert statuses(registry, "ws") == {"c1": "paused", "c4": "paused", "c2": "active"}
 
 
 # --- prerequisites -----------------------------------------------------------------------------------------------------

@@ -319,3 +319,10 @@ def test_names_of_keys_are_checked(off):
     for name, tenants in (("", None), ("x" * 201, None), ("x", [""]), ("x", ["a\0b"]), ("x", ["é" * 300])):
         with pytest.raises(BadValue):
             off.services.keys.create(name, Right.READ, tenants)
+
+
+def test_no_answer_is_kept_but_the_files_of_the_page(off):
+    off.key()
+    for path in ("/store/sessions", "/agents", "/page/sessions", "/nowhere", "/health"):
+        assert off.client.get(path).headers["cache-control"] == "no-store", path
+    assert "cache-control" not in off.client.get("/page/static/page.css").headers

@@ -66,8 +66,8 @@ class SessionRegistry:
         """Register a workflow; unless `auto_activate` is False, activate it and pause the others. None if it is completed.
 
         If the connection was never attached, `ws_id` becomes the key of a client session. A registered workflow keeps its
-        artifact if `artifact_id` is None. Raises PrerequisiteRefused, and Conflict if the connection belongs to another user
-        or the client session has too many workflows.
+        artifact if `artifact_id` is None. Of more than 1,000 workflows one leaves the list: a completed one, or the paused
+        one that was active longest ago. Raises PrerequisiteRefused, and Conflict if the connection belongs to another user.
         """
         _checked("chat_id", chat_id)
         _checked("workflow_name", workflow_name)

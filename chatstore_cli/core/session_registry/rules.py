@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.session_registry import (
     ACTIVE,
     COMPLETED,
@@ -20,6 +19,9 @@ from chatstore_cli.domain.session_registry import (
 
 UNKNOWN_WORKFLOW = "the workflow is not in this client session"
 COMPLETED_WORKFLOW = "the workflow is completed"
+
+_LEAVING = {COMPLETED: 0, PAUSED: 1, ACTIVE: 2}
+"""The order in which workflows leave a list that is full."""
 
 
 class Attempt(NamedTuple):
@@ -142,15 +144,13 @@ def _with(workflows: tuple[WorkflowContext, ...], workflow: WorkflowContext) -> 
 
 
 def _with_room(entry: RegistryEntry) -> tuple[WorkflowContext, ...]:
-    """The workflows with room for one more: if there are too many, without the one completed first. Raises Conflict."""
+    """The workflows with room for one more. If there are too many, one leaves the list; its session is kept.
+
+    That is the one that was completed first. If none is completed, it is the paused one that was active longest ago: many
+    applications complete no workflow, and they must be able to start the next one.
+    """
     workflows = entry.workflows
     if len(workflows) < MOST_WORKFLOWS:
         return workflows
-    completed = [each for each in workflows if each.status == COMPLETED]
-    if not completed:
-        raise Conflict(
-            what=f"Client session {entry.session.session_key!r} has {MOST_WORKFLOWS:,} workflows, and none is completed.",
-            hint="Complete workflows that have ended, or attach the connection with another session key.",
-        )
-    oldest = min(completed, key=lambda each: each.last_active)
-    return tuple(each for each in workflows if each is not oldest)
+    leaving = min(workflows, key=lambda each: (_LEAVING.get(each.status, 1), each.last_active))
+    return tuple(each for each in workflows if each is not leaving)

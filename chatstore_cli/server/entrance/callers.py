@@ -22,7 +22,10 @@ _LOG = logging.getLogger("chatstore.server")
 OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz"})
 """Paths that need no key."""
 
-_OPEN_PREFIXES = ("/page/static/", "/page/sign-")
+STATIC = "/page/static/"
+"""The files of the page, which are the same for everybody."""
+
+_OPEN_PREFIXES = (STATIC, "/page/sign-")
 _COOKIE_PREFIXES = ("/page/", "/store/")
 KEY_COOKIE = "chatstore_key"
 """The cookie that holds the key of a browser that signed in. Only the page and the routes that it uses accept it."""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatstore_cli.core.api_keys.keys import ApiKeys
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.errors import ChatstoreError
-from chatstore_cli.server.entrance.callers import BrowserRules, access_of, check_content_type, require_right
+from chatstore_cli.server.entrance.callers import STATIC, BrowserRules, access_of, check_content_type, require_right
 from chatstore_cli.server.entrance.limits import OpenSockets, RequestRate, bounded_body, bounded_send
 from chatstore_cli.server.errors.error_bodies import Refusal, answer_to, refusal_of, unexpected
 from chatstore_cli.server.page.refusals import view_of
@@ -67,7 +67,7 @@ class Gate:
             nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+                _protect(scope, MutableHeaders(scope=message))
             is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
@@ -159,6 +159,13 @@ async def _send_error(scope: Scope, receive: Receive, send: Send, refusal: Refus
     headers = MutableHeaders({**answer.headers, "content-type": "application/json", "content-length": str(len(body))})
     await send({"type": "http.response.start", "status": answer.status, "headers": headers.raw})
     await send({"type": "http.response.body", "body": body})
+
+
+def _protect(scope: Scope, headers: MutableHeaders) -> None:
+    """No browser guesses a type, and nobody keeps an answer: which one is right depends on the key of the caller."""
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    if not scope["path"].startswith(STATIC):
+        headers.setdefault("Cache-Control", "no-store")
 
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:

@@ -99,7 +99,7 @@ def _announce(invocation: Invocation, url: str, needs_keys: bool) -> None:
     journals, responder = str(settings.mongo.cache.disk_path), settings.chatstore.server.responder
     invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
     invocation.say(f"Journals: {journals}. Responder: {responder}. Keys: {'required' if needs_keys else 'none'}.")
-    invocation.say(f"Serving on {url}, with a page for browsers. TERM or INT stops it.")
+    invocation.say(f"Serving on {url}. TERM or INT stops it.")
     if not invocation.is_table:
         record = server_record(
             url=url,
