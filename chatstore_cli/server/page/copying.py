@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
+from chatstore_cli.core.redaction import Redactor
 from chatstore_cli.core.sessions.message_page import MessagePlace, is_at, page_around
 from chatstore_cli.domain.conversation import ToolDisplay, turn_of
 from chatstore_cli.domain.errors import NotFound
@@ -41,26 +42,40 @@ class CopyForm(StrEnum):
 
 @router.get("/page/session/copy")
 async def copy(
-    services: Served, access: Reader, session_id: SessionId, form: CopyForm, layout: LayoutName = ""
+    services: Served,
+    access: Reader,
+    session_id: SessionId,
+    form: CopyForm,
+    layout: LayoutName = "",
+    redact: bool = False,
 ) -> PlainTextResponse:
-    """The session as text: Markdown, or the messages as JSON. If messages are missing, the text ends with a note."""
+    """The session as text: Markdown, or the messages as JSON. If messages are missing, the text ends with a note.
+
+    With `redact`, personal data is replaced as by the option --redact, and a header says what was found.
+    """
+    redactor = Redactor() if redact else None
 
     def read() -> tuple[Session, list[Message], str]:
         reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access)
-        messages = iter(reader.messages(session_id, MessageSelection()))
+        stored = iter(reader.messages(session_id, MessageSelection()))
+        messages = stored if redactor is None else map(redactor.message, stored)
         rows: list[str] = []
         kept = list(_within_limits(messages, rows))
-        note = "" if next(messages, None) is None else _note(len(kept))
+        note = "" if next(stored, None) is None else _note(len(kept))
         if form is CopyForm.JSON:
             rows += [json.dumps({"note": note})] if note else []
             return found, kept[:1], f"[{','.join(f'{chr(10)}  {row}' for row in rows)}\n]\n"
         stream = io.StringIO()
-        write_markdown(found, map(turn_of, kept), ToolDisplay.FULL, stream, Terminal())
+        named = found if redactor is None else redactor.session(found)
+        write_markdown(named, map(turn_of, kept), ToolDisplay.FULL, stream, Terminal())
         return found, kept[:1], stream.getvalue() + (f"\n> {note}\n" if note else "")
 
     found, shown, text = await services.reading.run(read)
     await note_shown(services, access, found, shown)
-    return _plain(text)
+    answer = _plain(text)
+    if redactor is not None:
+        answer.headers["X-Chatstore-Note"] = redactor.notice()
+    return answer
 
 
 @router.get("/page/session/message")

@@ -33,7 +33,7 @@ _BEFORE_A_HIT = 3
 
 SessionId = Annotated[str, Query(alias="id", min_length=1, max_length=10_000)]
 LayoutName = Annotated[str, Query(max_length=1_000)]
-Place = Annotated[str, Query(max_length=20_000)]
+MessageCursor = Annotated[str, Query(max_length=20_000)]
 """The place of a message, as a cursor; empty means none, as forms send it."""
 
 
@@ -44,8 +44,8 @@ async def session(
     access: Reader,
     session_id: SessionId,
     layout: LayoutName = "",
-    after: Place = "",
-    hit: Place = "",
+    after: MessageCursor = "",
+    hit: MessageCursor = "",
     at: Annotated[str, Query(pattern=r"^(end|\d{1,18})?$")] = "",
 ) -> HTMLResponse:
     """A page of messages: the first ones, those after a place, those around a message, or (`at=end`) the last ones."""
