@@ -14,6 +14,7 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Histogram,
+    disable_created_metrics,
     generate_latest,
     multiprocess,
 )
@@ -32,6 +33,8 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, services: Services) -> None:
+        # Otherwise each counter has a second series, which nobody needs.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the package has no types for it
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "chatstore_requests", "Answered requests.", ("method", "route", "status"), registry=self._registry

@@ -113,6 +113,6 @@ def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
 
 def _announce_polling(watch: Watch, reason: str) -> None:
     watch.say(
-        f"{reason}, so it is queried every {POLL_SECONDS:g} s (to change this, add --poll SECONDS). Changes that are "
+        f"{reason}, so it is queried every {POLL_SECONDS:g} s{watch.polling_hint}. Changes that are "
         "undone between two queries are not shown."
     )

@@ -55,7 +55,7 @@ def test_without_a_database_persistence_is_not_configured(off):
     assert off.client.get("/config/tools").status_code == 200
 
 
-@pytest.mark.parametrize("how", ["stopped", "hanging"])
+@pytest.mark.parametrize("how", ["hanging", pytest.param("stopped", marks=pytest.mark.soak)])
 def test_a_database_that_does_not_answer_is_503_within_its_time(tmp_path, start_mongod, how):
     mongod = start_mongod()
     with served(settings_of(tmp_path, mongod.uri, timeout=1.0, read_seconds=2.0)) as server:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 
+from chatstore_cli.server import services
 from tests.support.responders import answering
 from tests.support.served_app import served, settings_of
 
@@ -31,16 +32,16 @@ def _flush(server):
 # --- POST /api/chat --------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_has_exactly_three_fields_and_both_turns_are_stored(server, database):
-    answer = _post(server, "  hello  ", metadata={"ignored": True}, timestamp="2026-01-01T00:00:00")
+def test_an_answer_has_exactly_three_fields_and_both_turns_are_stored(emptied, module_database):
+    answer = _post(emptied, "  hello  ", "three", metadata={"ignored": True}, timestamp="2026-01-01T00:00:00")
     assert answer.status_code == 200
     body = answer.json()
     assert list(body) == ["response", "status", "timestamp"]
     assert body["response"] == "Echo (no responder is configured):   hello  "
     assert body["status"] == "completed"
     assert datetime.fromisoformat(body["timestamp"]).tzinfo is None
-    _flush(server)
-    rows = list(database["chat_messages"].find({"session_id": "s"}).sort("sequence"))
+    _flush(emptied)
+    rows = list(module_database["chat_messages"].find({"session_id": "three"}).sort("sequence"))
     assert [(row["role"], row["text"], row["metadata"]) for row in rows] == [
         ("user", "  hello  ", {"transport": "rest"}),
         ("assistant", body["response"], {"transport": "rest", "status": "completed"}),
@@ -123,7 +124,8 @@ def test_half_characters_are_refused_with_a_detail(off, text, session):
     assert answer.json()["detail"]
 
 
-def test_a_message_is_recorded_while_the_database_does_not_answer(tmp_path):
+def test_a_message_is_recorded_while_the_database_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(services, "_STORE_SECONDS", 0.1)  # how long the end waits for the database
     settings = settings_of(tmp_path, "mongodb://secret-host.invalid:1/", timeout=0.2, read_seconds=0.5)
     with served(settings) as server:
         assert _post(server, "hello").status_code == 200
@@ -139,26 +141,32 @@ def test_a_message_is_recorded_while_the_database_does_not_answer(tmp_path):
 # --- the history -----------------------------------------------------------------------------------------------------
 
 
-def test_the_history_has_its_fields_in_order(server):
-    _post(server, " hello ")
-    _flush(server)
-    found = _history(server)
+def test_the_history_has_its_fields_in_order(emptied):
+    _post(emptied, " hello ", "fields")
+    _flush(emptied)
+    found = _history(emptied, "fields")
     assert list(found) == ["session_id", "messages", "counts", "last_persisted_at"]
     first, second = found["messages"]
     assert list(first) == ["session_id", "role", "text", "created_at", "metadata", "source"]
-    assert (first["session_id"], first["role"], first["text"]) == ("s", "user", "hello")
+    assert (first["session_id"], first["role"], first["text"]) == ("fields", "user", "hello")
     assert first["metadata"] == {"transport": "rest"}
     assert found["counts"] == {"cache": 2, "mongo": 0}
     assert found["last_persisted_at"] == second["created_at"]
 
 
-def test_what_only_mongodb_has_comes_from_mongo(server, database, tmp_path):
-    _post(server, "hello")
-    _flush(server)
-    database["chat_messages"].insert_one(
-        {"session_id": "s", "role": "user", "text": "older", "metadata": {}, "created_at": "2020-01-01T00:00:00+00:00"}
+def test_what_only_mongodb_has_comes_from_mongo(emptied, module_database):
+    _post(emptied, "hello", "older")
+    _flush(emptied)
+    module_database["chat_messages"].insert_one(
+        {
+            "session_id": "older",
+            "role": "user",
+            "text": "older",
+            "metadata": {},
+            "created_at": "2020-01-01T00:00:00+00:00",
+        }
     )
-    found = _history(server)
+    found = _history(emptied, "older")
     first = found["messages"][0]
     assert (first["text"], first["source"]) == ("older", "mongo")
     assert found["counts"] == {"cache": 2, "mongo": 1}
@@ -176,14 +184,14 @@ def test_counts_and_the_last_persisted_time_are_those_of_the_window(server):
     assert everything["last_persisted_at"] == everything["messages"][1]["created_at"]
 
 
-def test_an_unknown_session_has_an_empty_history(server):
-    assert _history(server, "unknown") == {
+def test_an_unknown_session_has_an_empty_history(emptied):
+    assert _history(emptied, "unknown") == {
         "session_id": "unknown",
         "messages": [],
         "counts": {"cache": 0, "mongo": 0},
         "last_persisted_at": None,
     }
-    assert server.client.get("/api/conversation/history/unknown").json() == {
+    assert emptied.client.get("/api/conversation/history/unknown").json() == {
         "session_id": "unknown",
         "total_messages": 0,
         "messages": [],
@@ -227,12 +235,12 @@ def test_the_conversation_of_an_id_with_slashes(off):
 # --- the storage -----------------------------------------------------------------------------------------------------
 
 
-def test_the_status_of_the_storage(server, off, database, tmp_path):
-    found = server.client.get("/api/storage/status").json()
+def test_the_status_of_the_storage(emptied, off, module_database):
+    found = emptied.client.get("/api/storage/status").json()
     assert found["mongo"] == {
         "enabled": True,
         "status": "ok",
-        "database": database.name,
+        "database": module_database.name,
         "collection": "chat_messages",
     }
     assert set(found) == {"mongo", "cache"}
@@ -242,9 +250,9 @@ def test_the_status_of_the_storage(server, off, database, tmp_path):
     assert disabled["cache"]["flush_enabled"] is False
 
 
-def test_the_log_has_the_lines_that_operators_look_for(server, caplog):
+def test_the_log_has_the_lines_that_operators_look_for(emptied, caplog):
     caplog.set_level("INFO")
-    _post(server, "hello")
-    _flush(server)
-    assert "[CHAT CACHE] Recording session 's'." in caplog.text
+    _post(emptied, "hello", "logged")
+    _flush(emptied)
+    assert "[CHAT CACHE] Recording session 'logged'." in caplog.text
     assert "[CHAT WORKER] Flushed" in caplog.text

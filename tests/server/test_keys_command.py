@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.files.api_keys import ApiKeyFile
 from chatstore_cli.server import run
 from tests.cli.test_output_contract import modules_of
@@ -88,11 +89,11 @@ def test_names_and_tenants_of_any_characters_are_kept(command):
 
 
 def test_processes_that_create_keys_at_once_lose_none(command, file):
-    arguments = [["serve", "keys", "create", "--name", f"n{number}", "-o", "json"] for number in range(6)]
+    arguments = [["serve", "keys", "create", "--name", f"n{number}", "-o", "json"] for number in range(4)]
     started = [command.popen(*each) for each in arguments]
     created = {json.loads(each.communicate(timeout=120)[0])["key_id"] for each in started}
     assert {key.key_id for key in ApiKeyFile(file).all()} == created
-    assert len(created) == 6
+    assert len(created) == 4
     assert {each.name for each in file.parent.iterdir()} <= {"server-keys.json", "server-keys.json.lock"}
 
 
@@ -120,8 +121,19 @@ GOOD = {"key_id": "a", "name": "n", "right": "read", "tenants": None, "created_a
         "apiVersion: v1\n",
     ],
 )
-def test_a_file_that_is_not_one_of_keys_is_an_error_and_stays_as_it_is(command, file, content):
+def test_a_file_that_is_not_one_of_keys_is_an_error_and_stays_as_it_is(file, content):
     """An empty list in its place would open the server to everybody."""
+    file.parent.mkdir(mode=0o700)
+    file.write_text(content)
+    file.chmod(0o600)
+    with pytest.raises(ChatstoreError) as caught:
+        ApiKeyFile(file).all()
+    assert str(file) in caught.value.as_text()
+    assert file.read_text() == content
+
+
+def test_no_command_replaces_a_file_that_is_not_one_of_keys(command, file):
+    content = '{"version": 2, "keys": []}'
     file.parent.mkdir(mode=0o700)
     file.write_text(content)
     file.chmod(0o600)

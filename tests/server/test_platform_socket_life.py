@@ -156,6 +156,7 @@ def test_a_socket_survives_an_outage_of_the_database(tmp_path: Path, start_mongo
             assert texts == ["before", "re: before", "during", "re: during"]
 
 
+@pytest.mark.soak
 def test_two_processes_share_the_live_turns_of_a_session(
     tmp_path: Path, mongo_uri: str, database: Any, tenant: str, chatstore: Any
 ):

@@ -74,6 +74,14 @@ def test_each_form_of_a_function_answers(function):
     assert (answer.text, reported) == ("to hello", [])
 
 
+def test_a_cost_may_be_a_text_with_its_exact_digits():
+    def function(question):
+        yield "text"
+        yield USAGE | {"cost": "0.0001"}
+
+    assert _ask(function)[1][-1].usage.cost == Decimal("0.0001")
+
+
 def test_events_and_usage_are_reported_as_they_come():
     def function(question):
         yield {"type": "tool_call", "name": "search", "bad": float("nan"), "set": {1}, (1, 2): object}
@@ -101,6 +109,8 @@ def test_events_and_usage_are_reported_as_they_come():
         {"prompt_tokens": float("nan")},
         {"prompt_tokens": True},
         {"cost": "NaN"},
+        {"cost": "-0.1"},
+        {"cost": "free"},
         {"cost": Decimal("Infinity")},
         {"cost": -1},
         {"turn_id": "x" * 501},

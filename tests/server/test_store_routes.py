@@ -95,7 +95,7 @@ def test_a_list_can_count(stored):
 def test_each_session_and_its_messages_are_what_the_command_shows(stored, module_chatstore, layout):
     sessions = answered(stored, f"/store/sessions?layout={layout}&limit=100")["items"]
     assert sessions
-    for session in sessions[:4]:
+    for session in sessions[:2]:
         path = f"/store/sessions/{quote(session['session_id'], safe='')}"
         named = f"{shlex.quote(session['session_id'])} --layout {layout}"
         assert answered(stored, f"{path}?layout={layout}&first=2&last=1") == printed(
@@ -105,10 +105,10 @@ def test_each_session_and_its_messages_are_what_the_command_shows(stored, module
         path = f"/store/sessions/{quote(session['session_id'], safe='')}/messages?layout={layout}"
         whole = answered(stored, f"{path}&limit=1000")
         assert whole["next_cursor"] is None
-        for size in (1, 2, 3):
+        for size in (1, 3):
             assert paged(stored, f"{path}&limit={size}") == whole["items"]
         assert answered(stored, f"{path}&last=2")["items"] == whole["items"][-2:]
-        if whole["items"] and session in sessions[:4]:
+        if whole["items"] and session in sessions[:2]:
             shown = printed(
                 module_chatstore, f"sessions show {shlex.quote(session['session_id'])} --layout {layout} --full"
             )

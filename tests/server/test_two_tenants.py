@@ -156,6 +156,7 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
         f"id={each}&layout={layout}"
         for each, layout in ((other.chat, "workflow"), (other.general, "general"), (other.chat, "general"))
     ]
+    found |= {f"HEAD {path}": [(path, None)] for path in ("/", "/health", "/healthz", "/readyz")}
     found |= {
         "GET /page/sessions": [(f"/page/sessions?{each}", None) for each in filters],
         "GET /page/search": [(f"/page/search?{each}", None) for each in searches[:6]],

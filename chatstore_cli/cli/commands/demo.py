@@ -107,6 +107,8 @@ class _Presenter:
         self._quiet = ["--quiet"] if invocation.options.quiet else []
         words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
         self._removal = setup.removal(os.environ, options=words, config=invocation.options.config)
+        # `serve --demo` serves the demo of the state folder. With the exports above, `serve` serves any other.
+        self._serve = "chatstore serve --demo" if not words else "chatstore serve"
         self._exports = setup.exports(os.environ, uri_named=named["--uri"] is not None)
         self._environment = setup.environment(os.environ)
         # With -o the results of the steps are the data on stdout, and their output goes to stderr.
@@ -136,7 +138,7 @@ class _Presenter:
             "  chatstore sessions list --status failed",
             "  chatstore usage --by day -o csv",
             f"  chatstore threads fork {SAMPLE_THREAD} --at 4",
-            *(["  chatstore serve --demo"] if can_check_server() else []),
+            *([f"  {self._serve}"] if can_check_server() else []),
             "  chatstore --help",
         ]
         removal = [f"  {line}" for line in self._removal]

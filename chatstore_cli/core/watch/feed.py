@@ -62,7 +62,8 @@ class Outage:
 class Watch:
     """A running watch: its notices, its calls of the database, and pauses that end at once when it terminates.
 
-    Outages are waited out, from the start on. `greeting` is printed when watching begins.
+    Outages are waited out, from the start on. `greeting` is printed when watching begins,
+    and `polling_hint` is added to the notice that the database is queried again and again.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -76,6 +77,7 @@ class Watch:
         self.outage = Outage(say)
         self.say = say
         self.greeting = ""
+        self.polling_hint = ""
 
     @property
     def is_over(self) -> bool:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from chatstore_cli.core.labels.labelled import labelled
+from chatstore_cli.core.redaction import Redactor
 from chatstore_cli.core.sessions.message_page import MessagePlace, message_page
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind, ToolDisplay, turn_of
@@ -93,9 +94,12 @@ async def session(
 
 @router.get("/page/session/copy")
 async def copy(
-    services: Served, access: Reader, session_id: _Id, form: CopyForm, layout: _Layout = ""
+    services: Served, access: Reader, session_id: _Id, form: CopyForm, layout: _Layout = "", redact: bool = False
 ) -> PlainTextResponse:
-    """The session as text: Markdown, or the messages as JSON. At most 5,000 messages; a note says if there are more."""
+    """The session as text: Markdown, or the messages as JSON. At most 5,000 messages; a note says if there are more.
+
+    With `redact`, personal data is replaced as by the option --redact, and the note says what was found.
+    """
 
     def read() -> tuple[Session, list[Message]]:
         reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access)
@@ -104,15 +108,18 @@ async def copy(
     found, messages = await services.reading.run(read)
     await _note(services, access, found, messages)
     kept = messages[:_MOST_COPIED]
+    notes = [f"Only the first {_MOST_COPIED:,} messages."] if len(messages) > len(kept) else []
+    if redact:
+        redactor = Redactor()
+        found, kept = redactor.session(found), [redactor.message(each) for each in kept]
+        notes.append(redactor.notice())
     if form is CopyForm.JSON:
         text = json.dumps([message_row(each) for each in kept], ensure_ascii=False, indent=2, default=str)
     else:
         stream = io.StringIO()
         write_markdown(found, map(turn_of, kept), ToolDisplay.FULL, stream, Terminal())
         text = stream.getvalue()
-    headers = {"Cache-Control": "no-store"}
-    if len(messages) > len(kept):
-        headers["X-Chatstore-Note"] = f"Only the first {_MOST_COPIED:,} messages."
+    headers = {"Cache-Control": "no-store"} | ({"X-Chatstore-Note": " ".join(notes)} if notes else {})
     return PlainTextResponse(text, headers=headers)
 
 

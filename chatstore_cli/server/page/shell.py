@@ -81,7 +81,6 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": words.number,
-        "money": words.money,
         "ago": words.ago,
         "exact": words.exact,
         "query": lambda values: urlencode({name: value for name, value in values.items() if value is not None}),

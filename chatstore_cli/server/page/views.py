@@ -17,6 +17,7 @@ from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.render.rows.search import snippet_pieces
+from chatstore_cli.server.page import words
 from chatstore_cli.server.page.shell import draw
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes import agents, store, store_reports, store_search
@@ -151,7 +152,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """The numbers of a group of usage beside each other. The bars compare costs, or tokens if no cost is known."""
     used = row["usage"]
     cost, tokens = used["cost"], used["total_tokens"]
-    return {**used, "sessions": row["sessions"], "measure": cost if cost else (tokens or 0) / 1_000_000}
+    shown = words.cost(cost, row["cost_complete"])
+    return {**used, "sessions": row["sessions"], "shown_cost": shown, "measure": cost or (tokens or 0) / 1_000_000}
 
 
 async def _layouts(services: Services) -> list[str]:

@@ -24,8 +24,15 @@ def number(value: Any) -> str:
     )
 
 
+def cost(value: Any, is_complete: bool) -> str:
+    """A cost as the command shows it: what is not known is never left out."""
+    if value is None:
+        return NONE if is_complete else "unknown"
+    return money(value) if is_complete else f"{money(value)} + unknown"
+
+
 def money(value: Any) -> str:
-    """An amount with at least two decimal places, and as many as it has otherwise, up to six."""
+    """An amount with all its decimal places, at least two."""
     if value is None:
         return NONE
     try:
@@ -34,8 +41,8 @@ def money(value: Any) -> str:
         return str(value)
     if not amount.is_finite():
         return NONE
-    text = f"{amount:,.6f}".rstrip("0")
-    whole, _, places = text.partition(".")
+    whole, _, places = f"{amount:,f}".partition(".")
+    places = places.rstrip("0")
     return f"{whole}.{places:0<2}"
 
 

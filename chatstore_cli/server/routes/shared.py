@@ -71,6 +71,7 @@ class Readiness(BaseModel):
     queue_depth: int
 
 
+@router.head("/", include_in_schema=False)
 @router.get(
     "/",
     response_model=None,
@@ -86,6 +87,7 @@ async def root(request: Request, services: Served) -> Response:
     return JSONResponse(body)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health(services: Served) -> Health:
     """Whether the server answers. The database is not checked."""
@@ -93,12 +95,14 @@ async def health(services: Served) -> Health:
     return Health(status="ok", service=SERVICE, timestamp=timestamp, uptime=round(services.uptime, 3))
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def alive() -> Alive:
     """Whether the process answers. For a liveness probe."""
     return Alive(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=Readiness,

@@ -46,6 +46,7 @@ def test_a_killed_server_has_journalled_what_it_acknowledged(own_chatstore: Chat
     check_that_each_is_stored_once(own_chatstore, own_database, acknowledged)
 
 
+@pytest.mark.soak
 def test_two_servers_share_a_folder_of_journals(own_chatstore: Chatstore, own_mongod: Mongod, own_database: Any):
     with running_server(own_chatstore, wait=False) as one, running_server(own_chatstore) as other:
         one.wait_until_it_serves()

@@ -75,7 +75,7 @@ def serve(
     from chatstore_cli.server.run import serve as run_server
 
     def started(url: str, needs_keys: bool) -> None:
-        _announce(invocation, url, needs_keys)
+        _announce(invocation, url, needs_keys, is_demo=demo)
         if demo:
             _open_browser(url)
 
@@ -93,11 +93,12 @@ def _log_to_stderr(invocation: Invocation) -> None:
     logging.getLogger("chatstore").setLevel(level)
 
 
-def _announce(invocation: Invocation, url: str, needs_keys: bool) -> None:
+def _announce(invocation: Invocation, url: str, needs_keys: bool, is_demo: bool) -> None:
     settings = invocation.settings
     target = invocation.target if settings.mongo.enabled else None
     journals, responder = str(settings.mongo.cache.disk_path), settings.chatstore.server.responder
-    invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
+    if not is_demo:  # it has named its target before it wrote the samples
+        invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
     invocation.say(f"Journals: {journals}. Responder: {responder}. Keys: {'required' if needs_keys else 'none'}.")
     invocation.say(f"Serving on {url}. TERM or INT stops it.")
     if not invocation.is_table:

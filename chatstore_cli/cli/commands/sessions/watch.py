@@ -93,6 +93,7 @@ def watch(
         raise WrongUse(what="--tenant, --user, --workflow and --status cannot be used with SESSION_ID.")
     with stop_signals() as signals:
         watch = Watch(invocation.say)
+        watch.polling_hint = " (to change this, add --poll SECONDS)"
         connect_watch(invocation.stores, watch, query.layout)
         subject = "sessions" if session_id is None else f"session {session_id}"
         watch.greeting = f"Watching {subject} in {invocation.target}. {signals.names} stops it."

@@ -48,7 +48,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     }
     try {
       await navigator.clipboard.writeText(await answer.text());
-      said.textContent = "Copied.";
+      said.textContent = ["Copied.", answer.headers.get("x-chatstore-note")].join(" ").trim();
     } catch {
       said.textContent = "The browser does not allow copying here.";
     }

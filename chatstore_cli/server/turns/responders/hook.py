@@ -6,6 +6,7 @@ import importlib
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.aio.calls import Calls
@@ -85,5 +86,15 @@ def _usage(data: dict[str, Any]) -> TurnUsage:
     """The usage as it was reported. Whoever counts it checks its numbers."""
     model, numbers = data.get("model"), (data.get(name) for name in ("prompt_tokens", "completion_tokens"))
     prompt, completion = (0 if number is None else number for number in numbers)
-    usage = Usage(prompt, completion, 0, data.get("cost"))
+    usage = Usage(prompt, completion, 0, _amount(data.get("cost")))
     return TurnUsage(usage, data.get("turn_id") or uuid.uuid4().hex, None if model is None else str(model))
+
+
+def _amount(cost: Any) -> Any:
+    """The cost with its exact digits, if it is a text such as "0.0001". Other texts remain, and are rejected."""
+    if isinstance(cost, str) and cost.isascii():
+        try:
+            return Decimal(cost)
+        except InvalidOperation:
+            pass
+    return cost
