@@ -189,7 +189,7 @@ def check_what_is_stored(stores: Stores, server: SpawnedServer, checks: Checks) 
     roles: list[str] = []
     ends = time.monotonic() + SECONDS  # messages are stored in the background
     while len(roles) < 2 and time.monotonic() < ends:
-        roles = [row["role"] for row in rows.find({"session_id": "verifier"}).sort("_id")]
+        roles = [row["role"] for row in rows.find({"session_id": "verifier"}).sort("sequence")]
     checks.same("the stored rows of the session verifier", ["user", "assistant"], roles)
     log = server.log.read_text()
     for words in ("[CHAT CACHE]", "[CHAT WORKER] Flushed"):
