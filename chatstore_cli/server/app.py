@@ -23,7 +23,7 @@ from chatstore_cli.server.errors.error_bodies import Form, Refusal, answer_to, f
 from chatstore_cli.server.errors.invalid_requests import answer_to_invalid
 from chatstore_cli.server.metrics import Metrics
 from chatstore_cli.server.openapi import openapi_of
-from chatstore_cli.server.page import deletion, refusals, session, sign_in, storage, views
+from chatstore_cli.server.page import copying, deletion, refusals, session, sign_in, storage, views
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -60,6 +60,7 @@ ROUTERS = (
     sign_in.router,
     views.router,
     session.router,
+    copying.router,
     deletion.router,
     storage.router,
 )

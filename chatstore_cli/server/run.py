@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import logging
 import os
@@ -36,6 +37,8 @@ FRAME_BYTES = 1_000_000
 _CLOSE_SECONDS = 1.5
 _REQUEST_SECONDS = 4
 _LONGEST_STOP_SECONDS = 9.5
+_GARBAGE_THRESHOLDS = (700, 10, 10)
+"""Python's own. Commands collect garbage hardly ever, and a process that does not end would keep that of every socket."""
 _SECONDS_OF_IDLE_CONNECTIONS = 30
 _SECONDS_BETWEEN_PINGS = 30.0
 _WAITING_CONNECTIONS = 2_048
@@ -119,6 +122,7 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
         raise NotAllowed(what=f"{host} can be reached from other machines, and the server has no keys.", hint=hint)
     # Its lines about sockets contain the whole query, with the key.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     _Server(configuration(services), services, started).run(sockets=[listening])
 
 

@@ -8,6 +8,7 @@ import pytest
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
+from chatstore_cli.core.sessions.message_page import MessagePlace
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.server.app import ROUTERS
 from tests.support.two_tenants import OTHER, OTHER_TEXT, OWN, REQUEST, ROOM, Ids, comparable, two_worlds
@@ -166,6 +167,9 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
         "GET /page/session": [(f"/page/session?{each}", None) for each in sessions]
         + [(f"/page/session?id={other.chat}&at=1", None)],
         "GET /page/session/copy": [(f"/page/session/copy?{each}&form=json", None) for each in sessions],
+        "GET /page/session/message": [
+            (f"/page/session/message?{each}&hit={MessagePlace(sequence=1).to_cursor()}", None) for each in sessions
+        ],
         "GET /page/session/delete": [(f"/page/session/delete?{each}", None) for each in sessions],
         "POST /page/session/delete": [
             ("/page/session/delete", {"layout": layout, "id": each})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import dropwhile, islice, pairwise
 
 from chatstore_cli.domain.errors import BadValue
@@ -80,6 +81,49 @@ def message_page(
     return page, replace(
         place, skip=place.skip + limit, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id
     )
+
+
+def page_around(
+    reader: SessionReader, session_id: str, hit: MessagePlace, before: int, limit: int
+) -> tuple[list[Message], MessagePlace | None]:
+    """The page with the message that a place names (`created_at`, `sequence`, `message_id`), after `before` others.
+
+    The first page if the session no longer has the message.
+    """
+    if isinstance(reader, ReaderByTime) and hit.created_at is not None:
+        messages = reader.messages_from(session_id, hit.created_at)
+        found = [] if messages is None else list(islice(_from_hit(messages, hit, before), limit + 1))
+        if found:
+            last = found[:limit][-1]
+            following = MessagePlace(None, 0, last.created_at, last.sequence, last.message_id)
+            return found[:limit], following if len(found) > limit else None
+    if isinstance(reader, ReaderBySequence) and hit.sequence is not None:
+        page, next_place = message_page(reader, session_id, MessagePlace(hit.sequence - before - 1), limit)
+        if any(is_at(message, hit) for message in page):
+            return page, next_place
+    # A place that is not in the order of the messages: each of them is compared.
+    index = next((i for i, each in enumerate(reader.messages(session_id, MessageSelection())) if is_at(each, hit)), 0)
+    return message_page(reader, session_id, MessagePlace(skip=max(0, index - before)), limit)
+
+
+def is_at(message: Message, hit: MessagePlace) -> bool:
+    """Whether a place names this message."""
+    if hit.message_id is not None:
+        return (message.message_id, message.sequence) == (hit.message_id, hit.sequence)
+    return message.sequence == hit.sequence and hit.created_at in (None, message.created_at)
+
+
+def _from_hit(messages: Iterator[Message], hit: MessagePlace, before: int) -> Iterator[Message]:
+    """The message and those after it, and some before it that the iterator has. Nothing if the message is absent."""
+    earlier: deque[Message] = deque(maxlen=before)
+    for message in messages:
+        if hit.created_at is not None and (message.created_at or _LAST) > hit.created_at + timedelta(seconds=1):
+            return
+        if is_at(message, hit):
+            yield from (*earlier, message)
+            yield from messages
+            return
+        earlier.append(message)
 
 
 def _after_sequence(place: MessagePlace, found: Sequence[Message]) -> MessagePlace:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.render.rows.flush import quarantine_row
 from chatstore_cli.render.safe import sanitize_line
 from chatstore_cli.server.page import words
@@ -38,7 +39,8 @@ async def storage(request: Request, services: Served, access: Reader) -> HTMLRes
     figures = [("Running for", _duration(found["uptime"])), ("Open sockets", words.number(found["sockets"]))]
     figures += [(title, words.number(worker.get(name))) for name, title in _COUNTS]
     figures += [(title, _seconds(worker.get(name))) for name, title in _LATENCIES]
-    lines = await services.reading.run(lambda: list(islice(_quarantined(services.settings), _MOST_LINES + 1)))
+    # Not in the threads that read the database: this view is needed most while these wait for it.
+    lines = await services.recording.run(lambda: list(islice(_quarantined(services.settings), _MOST_LINES + 1)))
     return draw(
         request,
         "storage.html",
@@ -50,7 +52,11 @@ async def storage(request: Request, services: Served, access: Reader) -> HTMLRes
 
 
 def _quarantined(settings: Any) -> Any:
-    for line in named_journals(settings, None).numbered_lines():
+    try:
+        journals = named_journals(settings, None)
+    except NotFound:  # nothing was recorded yet
+        return
+    for line in journals.numbered_lines():
         row = quarantine_row(line)
         yield {
             "number": row["number"],

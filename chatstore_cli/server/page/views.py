@@ -7,15 +7,18 @@ as the command.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
+from chatstore_cli.core.sessions.message_page import MessagePlace
 from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
+from chatstore_cli.domain.times import as_utc
 from chatstore_cli.render.rows.search import snippet_pieces
 from chatstore_cli.server.page import words
 from chatstore_cli.server.page.shell import draw
@@ -92,6 +95,7 @@ async def search(
         page = _content(answer)
         for hit in page["items"]:
             hit["pieces"] = list(snippet_pieces(hit))
+            hit["place"] = _place(hit).to_cursor()
     return draw(
         request,
         "search.html",
@@ -146,6 +150,13 @@ def _content(answer: Response) -> dict[str, Any]:
     """What a route answers, as the objects that its JSON describes."""
     content: dict[str, Any] = json.loads(bytes(answer.body))
     return content
+
+
+def _place(hit: dict[str, Any]) -> MessagePlace:
+    """Where a message that was found is in its session."""
+    moment = hit["created_at"]
+    created_at = None if moment is None else as_utc(datetime.fromisoformat(moment))
+    return MessagePlace(created_at=created_at, sequence=hit["sequence"], message_id=hit["message_id"])
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

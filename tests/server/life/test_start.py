@@ -158,3 +158,12 @@ def test_the_start_makes_no_index_that_would_delete_stored_messages(chatstore: C
         assert "session_ts_idx" in names
         assert "expires_at_idx" not in names
         assert server.end() == 0
+
+
+def test_the_server_collects_garbage_as_often_as_python_does(chatstore_without_database: Chatstore):
+    (chatstore_without_database.folder / "garbage.py").write_text(
+        "import gc\n\ndef respond(question):\n    return str(gc.get_threshold())\n"
+    )
+    variables = {"PYTHONPATH": str(chatstore_without_database.folder), "CHATSTORE_SERVER__RESPONDER": "garbage:respond"}
+    with running_server(chatstore_without_database, **OFF, **variables) as server:
+        assert server.say("s", "how often?").json()["response"] == "(700, 10, 10)"
