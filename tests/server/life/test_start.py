@@ -129,7 +129,7 @@ def test_without_mongodb_the_server_starts_records_and_reports_what_it_serves(ch
         assert (first["text"], first["source"]) == ("hello", "cache")
         assert server.end() == 0
     assert "MongoDB is disabled: messages remain in the journals." in server.err
-    assert f"Serving on {server.url}, with a page for browsers. TERM or INT stops it." in server.err
+    assert f"Serving on {server.url}. TERM or INT stops it." in server.err
     assert "POST /api/chat 200" in server.err
     assert "hello" not in server.err
     [journal] = (chatstore_without_database.folder / "data/cache/chat_sessions").glob("*.jsonl")
