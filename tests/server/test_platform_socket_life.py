@@ -121,7 +121,7 @@ def test_a_client_that_vanished_is_noticed_by_its_missing_pong(
 
 def test_a_socket_survives_an_outage_of_the_database(tmp_path: Path, start_mongod: Any, tenant: str):
     mongod = start_mongod()
-    settings = settings_of(tmp_path, mongod.uri, timeout=0.3, read_seconds=0.7)
+    settings = settings_of(tmp_path, mongod.uri, timeout=0.5, read_seconds=5.0)
     with running(settings) as server:
         path = server.start_chat(tenant)
         with server.client(path) as client, server.client(path) as other:
