@@ -88,9 +88,9 @@ def _agent(database: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One chromium for this process."""
+    """One chromium for a module: while it runs, this thread has an event loop, and other tests start loops of their own."""
     from playwright.sync_api import sync_playwright
 
     program = find_chromium()
