@@ -8,7 +8,7 @@ outage    The same load while MongoDB is stopped for some seconds and started ag
           messages that MongoDB does not have exactly once at the end.
 idle      Sockets that only listen: the growth of the server's memory while they are open.
 
-There is no limit of requests. wrk comes from the system's packages. Exits with status 1 if a figure misses its bound.
+The server's limit of requests is off. wrk comes from the system's packages. Exits with status 1 if a figure misses its bound.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Reading(NamedTuple):
 
 
 class AuditStore(Protocol):
-    """Keeps readings. Raises the errors of domain/errors.py. There is no method that changes or deletes one."""
+    """Keeps readings. Raises the errors of domain/errors.py. It cannot change or delete a reading."""
 
     def add(self, readings: Sequence[Reading], read_at: datetime) -> None:
         """Store those readings that are not stored yet."""

@@ -53,7 +53,7 @@ class PhoneBinding:
 
 @dataclass(frozen=True, slots=True)
 class ProviderNumber:
-    """Where a phone number is at its telephony provider: the id of the number, and of the account that has it."""
+    """The telephony provider's names of a phone number: the id of the number, and the id of the account."""
 
     provider: str
     number_id: str
@@ -121,7 +121,7 @@ class BindingStore(Protocol):
     ) -> PhoneBinding:
         """Route a number of a tenant to an agent: change the tenant's binding of that number, or store a new one.
 
-        `agent_id` None is no agent, and `owner` None is a number without a tenant. `at` None keeps what is stored of the
+        With `agent_id` None the number has no agent, with `owner` None no tenant. `at` None keeps what is stored of the
         provider. Raises Conflict if the number has a live route of another owner.
         """
 

@@ -72,7 +72,7 @@ class _Process:
         self._services = services
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics. Without a database there is no worker."""
+        """The metrics. If MongoDB is disabled, those of the worker are missing."""
         yield GaugeMetricFamily("chatstore_open_sockets", "Open sockets.", self._services.sockets.open)
         worker = self._services.worker
         if worker is None:

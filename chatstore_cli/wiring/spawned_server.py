@@ -138,13 +138,9 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _drop(stores: Stores, database: str, say: Callable[[str], None]) -> None:
-    """Remove the database. A user with the role readWrite may drop collections, but not databases."""
-    from chatstore_cli.mongo.connection import driver_errors
+    from chatstore_cli.mongo.scratch_database import drop_database
 
     try:
-        with driver_errors(f"dropping {database}"):
-            scratch = stores.connection.client[database]
-            for name in scratch.list_collection_names():
-                scratch.drop_collection(name)
+        drop_database(stores.connection, database)
     except ChatstoreError as error:  # the results of the checks are worth more than this error
         say(f"The database {database} was not removed, if it exists. {error.as_text()}")

@@ -200,7 +200,7 @@ def test_the_address_and_not_its_name_decides(monkeypatch):
 def test_a_revoked_last_key_is_no_key_for_the_next_start(command):
     created = create(command, "--name", "x")
     done = command("serve", "keys", "revoke", str(created["key_id"]))
-    assert "no keys left" in done.err
+    assert "No key is left" in done.err
     assert command("serve", "--host", "0.0.0.0", "--port", "0", timeout=60).code == 4
 
 

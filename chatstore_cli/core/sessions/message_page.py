@@ -156,6 +156,6 @@ def _after_place(messages: Iterator[Message], place: MessagePlace, moment: datet
 
 
 def _key(message: Message) -> tuple[datetime, int]:
-    """Where a message is among those of its second. One without a time was read because its place is later."""
+    """The order of a message among those of its second. A message without a time comes after them all."""
     moment = message.created_at
     return (_LAST if moment is None else moment), _ABSENT if message.sequence is None else message.sequence

@@ -19,7 +19,7 @@ _SEND_SECONDS = 60.0
 
 
 class RequestRate:
-    """At most `per_minute` requests of one caller, spread evenly after a burst of that many; 0 is no limit.
+    """At most `per_minute` requests of one caller, spread evenly after a burst of that many; 0 disables the limit.
 
     Each caller has an allowance that grows with time. The limit is that of one process.
     """

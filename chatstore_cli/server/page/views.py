@@ -129,9 +129,12 @@ async def usage(
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     report = _content(await store_reports.usage(services, access, by=by.value, **chosen))
     rows = [_flat(row) | {"key": key_words(row[row_keys([by])[0]])} for row in report["items"]]
-    most = max((Decimal(str(row["measure"])) for row in rows), default=Decimal(0))
-    for row in rows:
-        row["share"] = 0 if most == 0 else round(Decimal(str(row["measure"])) * 100 / most, 1)
+    # The bars compare one thing, as those of `chatstore usage --bars`: costs, or tokens if no cost is known.
+    measure = "cost" if any(row["cost"] for row in rows) else "total_tokens"
+    numbers = [Decimal(str(row[measure] or 0)) for row in rows]
+    most = max(numbers, default=Decimal(0))
+    for row, number in zip(rows, numbers, strict=True):
+        row["share"] = 0 if most == 0 else round(number * 100 / most, 1)
     return draw(
         request,
         "usage.html",
@@ -166,11 +169,9 @@ def _place(hit: dict[str, Any]) -> MessagePlace:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of a group of usage beside each other. The bars compare costs, or tokens if no cost is known."""
+    """The numbers of a group of usage beside each other."""
     used = row["usage"]
-    cost, tokens = used["cost"], used["total_tokens"]
-    shown = words.cost(cost, row["cost_complete"])
-    return {**used, "sessions": row["sessions"], "shown_cost": shown, "measure": cost or (tokens or 0) / 1_000_000}
+    return {**used, "sessions": row["sessions"], "shown_cost": words.cost(used["cost"], row["cost_complete"])}
 
 
 def _status(text: str) -> SessionStatus:

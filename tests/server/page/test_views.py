@@ -137,6 +137,10 @@ def test_usage_has_the_words_of_the_command(tab, samples):
     assert costs == {row["tenant_id"] or "(none)": cost(row["usage"]["cost"], row["cost_complete"]) for row in rows}
     assert costs["(none)"] == "–"
     assert costs["harbor-books"].endswith(" + unknown")
+    # The bars compare costs, so a row without any has none, however many tokens it has.
+    known = [float(row["usage"]["cost"] or 0) for row in rows]
+    widths = page.locator("tbody rect").evaluate_all("all => all.map(each => Number(each.getAttribute('width')))")
+    assert widths == [pytest.approx(100 * each / max(known), abs=0.06) for each in known]
 
 
 def test_copying_without_permission_selects_the_text(tab):

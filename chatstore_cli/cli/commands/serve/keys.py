@@ -73,4 +73,6 @@ def revoke(
     keys = api_keys(invocation.settings)
     invocation.emit(Record(KEY_COLUMNS, key_row(keys.revoke(key_id))))
     if not keys.exist():
-        invocation.say("There are no keys left. A server that starts now requires none, and listens on loopback only.")
+        invocation.say(
+            "No key is left. A server that is started now requires no key, and only this machine can reach it."
+        )
