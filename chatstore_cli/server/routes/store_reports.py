@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
@@ -25,6 +26,7 @@ from chatstore_cli.server.routes.store_query import (
     Layout,
     Since,
     StoredJson,
+    Tag,
     Tenant,
     Until,
     User,
@@ -34,6 +36,7 @@ from chatstore_cli.server.routes.store_query import (
     wanted_tenant,
     zone_of,
 )
+from chatstore_cli.wiring.labels import label_store
 from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.usage import usage_sums
 
@@ -70,6 +73,7 @@ async def usage(
     user: User = None,
     workflow: Workflow = None,
     status: SessionStatus | None = None,
+    tag: Tag = None,
 ) -> Response:
     """Report tokens and cost by one or several keys, as `chatstore usage -o json`."""
     groupings = _groupings(by)
@@ -80,8 +84,9 @@ async def usage(
     period = chosen_period(named, since, until, utc_now(), zone_of(services, timezone))
     tenants = wanted_tenant(access, tenant)
     query = SessionQuery(
-        layout, tenants[0] if tenants else None, user, workflow, status, since=period.since, until=period.until
-    )
+        layout, tenants[0] if tenants else None, user, workflow, status, since=period.since, until=period.until,
+        tag=None if tag is None else checked_tag(tag),
+    )  # fmt: skip
 
     def read() -> bytes:
         stores, settings = services.stores, services.settings.chatstore.usage
@@ -91,6 +96,7 @@ async def usage(
         report = report_usage(
             readers if tenants else [], query, groupings,
             ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
+            labels=None if tag is None else label_store(stores),
         )  # fmt: skip
         text = PageText()
         for row in report.rows:
