@@ -46,7 +46,10 @@ class SessionReader(Protocol):
         """A session's messages in their order, streamed. Raises NotFound if the session does not exist."""
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every session that matches, in any order, with its usage: for reports. No message bodies."""
+        """Every session that matches, in any order, with its usage: for reports. No message bodies.
+
+        With `among` in the query only these sessions are read.
+        """
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import dropwhile, islice, pairwise
@@ -66,23 +66,38 @@ def _is_number(value: object) -> bool:
 
 
 def message_page(
-    reader: SessionReader, session_id: str, place: MessagePlace, limit: int
+    reader: SessionReader,
+    session_id: str,
+    place: MessagePlace,
+    limit: int,
+    fits: Callable[[Message], bool] = lambda _: True,
 ) -> tuple[list[Message], MessagePlace | None]:
-    """At most `limit` messages after the place, and the place after them; None at the end. Raises NotFound."""
-    by_time = _from_place(reader, session_id, place)
-    if by_time is not None:
-        found = list(islice(by_time, limit + 1))
-    else:
+    """At most `limit` messages after the place, and the place after them; None at the end. Raises NotFound.
+
+    The page ends before the first message that does not fit. The first one must fit.
+    """
+    messages = _from_place(reader, session_id, place)
+    if messages is None:
         selection = MessageSelection(after_sequence=place.after_sequence)
-        found = list(islice(reader.messages(session_id, selection), place.skip, place.skip + limit + 1))
-    page = found[:limit]
-    if len(found) <= limit:
+        messages = islice(reader.messages(session_id, selection), place.skip, None)
+    found: list[Message] = []
+    page: list[Message] = []
+    for message in messages:
+        found.append(message)
+        if len(found) > limit or not fits(message):
+            break
+        page.append(message)
+    if len(found) == len(page):
         return page, None
     if isinstance(reader, ReaderBySequence):
         return page, _after_sequence(place, found)
     last = page[-1]
     return page, replace(
-        place, skip=place.skip + limit, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id
+        place,
+        skip=place.skip + len(page),
+        created_at=last.created_at,
+        sequence=last.sequence,
+        message_id=last.message_id,
     )
 
 

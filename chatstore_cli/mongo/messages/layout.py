@@ -246,7 +246,11 @@ class MessagesLayout:
             return
         with driver_errors(f"reading the sessions of {self._name}"):
             sessions = self._times.every()
-            if self._lookup.take().foreign:
+            if query.among is not None:
+                existing = self._own.among(list(query.among))
+                newest = self._times.newest_of(existing, exact=True)
+                sessions = ((session, newest.get(session)) for session in existing)
+            elif self._lookup.take().foreign:
                 sessions = self._own.only(sessions, _CHUNK)
             for session, moment in sessions:
                 facts = _session(session, None, moment, 0, cap=-1)
