@@ -46,7 +46,10 @@ class SessionReader(Protocol):
         """A session's messages in their order, streamed. Raises NotFound if the session does not exist."""
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every session that matches, in any order, with its usage: for reports. No message bodies."""
+        """Every session that matches, in any order, with its usage: for reports. No message bodies.
+
+        With `among` in the query only these sessions are read.
+        """
 
 
 @runtime_checkable
@@ -147,6 +150,17 @@ class ReaderByTime(Protocol):
 
     def messages_from(self, session_id: str, instant: datetime) -> Iterator[Message] | None:
         """The messages from the second of this instant on, in their order; None if the stored times have several forms."""
+
+
+@runtime_checkable
+class ReaderBackInTime(Protocol):
+    """A reader whose messages are in the order of their times, and that reads them backwards too."""
+
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, the newest first; None if the stored times have several forms.
+
+        About `at_once` of them are fetched in one answer.
+        """
 
 
 MOST_NAMES = 100_000

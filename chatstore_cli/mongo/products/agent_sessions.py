@@ -288,6 +288,8 @@ class AgentSessionsLayout:
 def _conditions(query: SessionQuery) -> list[Document]:
     wanted = (("user_id", query.user_id), ("agent_id", query.workflow))
     filters = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
+    if query.among is not None:
+        filters.append({"session_id": {"$in": [value for each in query.among for value in id_values(each)]}})
     return [OWN_AGENT_SESSIONS.filter(), *filters]
 
 

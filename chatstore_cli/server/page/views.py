@@ -121,11 +121,12 @@ async def usage(
     tenant: Text = "",
     user: Text = "",
     workflow: Text = "",
+    tag: Text = "",
     since: Text = "30d",
     until: Text = "",
 ) -> HTMLResponse:
     """Tokens and cost, with exactly the figures of `chatstore usage`."""
-    filters = {"tenant": tenant, "user": user, "workflow": workflow, "since": since, "until": until}
+    filters = {"tenant": tenant, "user": user, "workflow": workflow, "tag": tag, "since": since, "until": until}
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     report = _content(await store_reports.usage(services, access, by=by.value, **chosen))
     rows = [_flat(row) | {"key": key_words(row[row_keys([by])[0]])} for row in report["items"]]
