@@ -152,6 +152,17 @@ class ReaderByTime(Protocol):
         """The messages from the second of this instant on, in their order; None if the stored times have several forms."""
 
 
+@runtime_checkable
+class ReaderBackInTime(Protocol):
+    """A reader whose messages are in the order of their times, and that reads them backwards too."""
+
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, the newest first; None if the stored times have several forms.
+
+        About `at_once` of them are fetched in one answer.
+        """
+
+
 MOST_NAMES = 100_000
 """A reader returns at most one name more than this, those with the most sessions first."""
 

@@ -14,10 +14,13 @@ from itertools import dropwhile, islice, pairwise
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
-from chatstore_cli.domain.session_reader import ReaderBySequence, ReaderByTime, SessionReader
+from chatstore_cli.domain.session_reader import ReaderBackInTime, ReaderBySequence, ReaderByTime, SessionReader
 from chatstore_cli.domain.times import as_utc
 
 LARGEST_PAGE = 1_000
+_OF_ONE_SECOND = 5
+"""Messages that are usually read beside those of a page, because they have the second of its place, or come after it."""
+
 _ABSENT = -1
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -174,3 +177,83 @@ def _key(message: Message) -> tuple[datetime, int]:
     """The order of a message among those of its second. A message without a time comes after them all."""
     moment = message.created_at
     return (_LAST if moment is None else moment), _ABSENT if message.sequence is None else message.sequence
+
+
+# --- the page before another one -------------------------------------------------------------------------------------
+
+
+def start_of(page: Sequence[Message]) -> MessagePlace:
+    """Where a page begins, for `page_before`: a message of it, and as `skip` how many messages of the page are before that.
+
+    It is the first message with a sequence, or else the first one. The page has at least one message.
+    """
+    index = next((index for index, message in enumerate(page) if message.sequence is not None), 0)
+    named = page[index]
+    return MessagePlace(None, index, named.created_at, named.sequence, named.message_id)
+
+
+def page_before(
+    reader: SessionReader, session_id: str, start: MessagePlace, limit: int
+) -> tuple[list[Message], MessagePlace | None]:
+    """At most `limit` messages that end where another page begins (see `start_of`), and the place after them.
+
+    No messages if there are none, or if the session no longer has the message that the start names.
+    """
+    if start.skip > LARGEST_PAGE:
+        raise BadValue(name="--cursor", value=start.to_cursor(), expected="the start of a page")
+    if isinstance(reader, ReaderBackInTime) and start.created_at is not None:
+        newest_first = reader.messages_until(session_id, start.created_at, limit + start.skip + _OF_ONE_SECOND)
+        if newest_first is not None:
+            earlier = _before_place(newest_first, start, start.created_at)
+            page = list(islice(earlier, start.skip, start.skip + limit))[::-1]
+            return page, _at_message(MessagePlace(), page[-1]) if page else None
+    if isinstance(reader, ReaderBySequence) and start.sequence is not None:
+        width = limit + start.skip
+        while True:  # without gaps in the sequences, the first round has the whole page
+            first = start.sequence - width
+            place = MessagePlace(first - 1 if first > 0 else None)
+            found = _until(reader, session_id, place, start, limit)
+            if found is None:
+                break
+            if len(found[0]) == limit or first <= 0:
+                return found
+            width *= 4
+    return _until(reader, session_id, MessagePlace(), start, limit) or ([], None)
+
+
+def _until(
+    reader: SessionReader, session_id: str, place: MessagePlace, start: MessagePlace, limit: int
+) -> tuple[list[Message], MessagePlace | None] | None:
+    """What `page_before` returns, read forwards from a place; None if no message after the place is the one of the start."""
+    kept: deque[Message] = deque(maxlen=limit + start.skip + 1)
+    messages = reader.messages(session_id, MessageSelection(after_sequence=place.after_sequence))
+    for position, message in enumerate(messages):
+        kept.append(message)
+        if not is_at(message, start):
+            continue
+        found = list(kept)[: max(0, len(kept) - start.skip)][-limit - 1 :]  # the page, and the first message after it
+        page = found[:-1]
+        if not page:
+            return [], None
+        if isinstance(reader, ReaderBySequence):
+            return page, _after_sequence(replace(place, skip=position - start.skip - len(page)), found)
+        return page, _at_message(replace(place, skip=position - start.skip), page[-1])
+    return None
+
+
+def _at_message(place: MessagePlace, last: Message) -> MessagePlace:
+    return replace(place, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id)
+
+
+def _before_place(newest_first: Iterator[Message], start: MessagePlace, moment: datetime) -> Iterator[Message]:
+    """The messages before a start, newest first: the mirror image of `_after_place`."""
+    wanted = (moment, _ABSENT if start.sequence is None else start.sequence)
+    equal: list[Message] = []
+    for message in dropwhile(lambda each: _key(each) > wanted, newest_first):
+        if _key(message) != wanted:
+            yield from equal
+            yield message
+            yield from newest_first
+            return
+        equal = [] if message.message_id == start.message_id else [*equal, message]
+    yield from equal

@@ -234,6 +234,12 @@ class MessagesLayout:
         rows = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r}").from_second(instant)
         return None if rows is None else map(to_message, rows)
 
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, newest first; None if the stored times have several forms."""
+        ordered = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r}", at_once)
+        rows = ordered.until_second(instant)
+        return None if rows is None else map(to_message, rows)
+
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
         if not self._answers(query) or self.is_absent() or not self._searched():

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
-from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around
+from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around, page_before, start_of
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
@@ -45,25 +45,31 @@ async def session(
     session_id: SessionId,
     layout: LayoutName = "",
     after: MessageCursor = "",
+    before: MessageCursor = "",
     hit: MessageCursor = "",
     at: Annotated[str, Query(pattern=r"^(end|\d{1,18})?$")] = "",
 ) -> HTMLResponse:
-    """A page of messages: the first ones, those after a place, those around a message, or (`at=end`) the last ones."""
+    """A page of messages: the first ones, those after or before a place, those around one, or (`at=end`) the last ones."""
     wanted = MessagePlace.from_cursor(hit) if hit else MessagePlace(sequence=int(at)) if at.isdecimal() else None
 
     def read() -> tuple[Session, list[Message], MessagePlace | None]:
         stores = services.stores
         reader, found = visible_session(stores.session_readers(layout or None), session_id, access)
         (found,) = labelled([found], shown_labels(stores, found.layout))
-        if at == "end":
-            newest = reader.messages(session_id, MessageSelection(last=_ROWS))
-            return found, list(islice(newest, _ROWS)), None
+        if at == "end":  # one more message shows whether there is a page before
+            newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
+            return found, list(islice(newest, _ROWS + 1)), None
+        if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
+            return found, *earlier
         if wanted is not None:
             return found, *page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
         place = MessagePlace.from_cursor(after) if after else MessagePlace()
         return found, *message_page(reader, session_id, place, _ROWS)
 
     found, messages, following = await services.reading.run(read)
+    ends_here = bool(before) or at == "end"
+    has_previous = len(messages) > _ROWS if ends_here else bool(after or hit or at)
+    messages = messages[-_ROWS:] if ends_here else messages
     await note_shown(services, access, found, messages)
     return draw(
         request,
@@ -73,7 +79,7 @@ async def session(
         can_delete=access.right.includes(Right.ADMIN),
         turns=turns_of(messages, wanted),
         labels={kind: label_of(Block(kind, "")) for kind in (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)},
-        has_earlier=bool(after or at or hit),
+        previous_cursor=start_of(messages).to_cursor() if has_previous and messages else None,
         next_cursor=None if following is None else following.to_cursor(),
     )
 
