@@ -177,6 +177,8 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             ("/page/session/delete", {"layout": layout, "id": each})
             for each, layout in ((other.chat, "workflow"), (other.general, "general"), (other.chat, "messages"))
         ],
+        "GET /docs": [("/docs", None)],
+        "GET /page/reference": [("/page/reference", None)],
         "GET /page/sign-in": [("/page/sign-in", None)],
         "POST /page/sign-in": [("/page/sign-in", {"key": "guess"})],
         "POST /page/sign-out": [("/page/sign-out", {})],
