@@ -23,7 +23,17 @@ from chatstore_cli.server.errors.error_bodies import Form, Refusal, answer_to, f
 from chatstore_cli.server.errors.invalid_requests import answer_to_invalid
 from chatstore_cli.server.metrics import Metrics
 from chatstore_cli.server.openapi import openapi_of
-from chatstore_cli.server.page import copying, deletion, refusals, session, sign_in, storage, time_zone, views
+from chatstore_cli.server.page import (
+    copying,
+    deletion,
+    reference,
+    refusals,
+    session,
+    sign_in,
+    storage,
+    time_zone,
+    views,
+)
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -64,6 +74,7 @@ ROUTERS = (
     deletion.router,
     storage.router,
     time_zone.router,
+    reference.router,
 )
 
 _MESSAGES = {"There was an error parsing the body": "The body cannot be read: it has too many levels or digits."}
@@ -77,7 +88,7 @@ def create_app(services: Services) -> ASGIApp:
         version=__version__,
         summary="The stored conversations of a chat product.",
         lifespan=_lifespan,
-        docs_url="/docs",
+        docs_url=None,  # the framework's page loads scripts from another host: see page/reference.py
         redoc_url=None,
     )
     app.state.services = services

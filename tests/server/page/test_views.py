@@ -18,6 +18,7 @@ VIEWS = {
     "usage": "/page/usage?by=tenant",
     "agents": "/page/agents",
     "storage": "/page/storage",
+    "reference": "/docs",
     "sign-in": "/page/sign-in",
     "refused": "/page/session?id=missing",
     "deletion": SESSION.replace("?", "/delete?"),
