@@ -132,7 +132,7 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             for query in ("", f"tenant={other.tenant}", f"tenant={own.tenant}", f"user={other.user}", "layout=workflow")
         ],
         "GET /store/status": [("/store/status", None)],
-        "GET /store/events": [],  # endless: see test_events_are_those_of_the_tenant
+        "GET /store/events": [],  # endless: see test_events.py
     }
     for version in ("", "/v1"):
         bodies = later if version else agent_names
@@ -167,7 +167,8 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
         "GET /page/agents": [("/page/agents", None)],
         "GET /page/storage": [("/page/storage", None)],
         "GET /page/session": [(f"/page/session?{each}", None) for each in sessions]
-        + [(f"/page/session?id={other.chat}&at=1", None)],
+        + [(f"/page/session?id={other.chat}&at={at}", None) for at in (1, "end")]
+        + [(f"/page/session?{each}&before={MessagePlace(sequence=2).to_cursor()}", None) for each in sessions],
         "GET /page/session/copy": [(f"/page/session/copy?{each}&form=json", None) for each in sessions],
         "GET /page/session/message": [
             (f"/page/session/message?{each}&hit={MessagePlace(sequence=1).to_cursor()}", None) for each in sessions
@@ -179,6 +180,7 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
         ],
         "GET /docs": [("/docs", None)],
         "GET /page/reference": [("/page/reference", None)],
+        "GET /page/time-zone": [("/page/time-zone", None)],
         "GET /page/sign-in": [("/page/sign-in", None)],
         "POST /page/sign-in": [("/page/sign-in", {"key": "guess"})],
         "POST /page/sign-out": [("/page/sign-out", {})],

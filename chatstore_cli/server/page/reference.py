@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import Shown
 from chatstore_cli.server.requests import Reader
 
 router = APIRouter(include_in_schema=False)
@@ -49,14 +49,18 @@ async def docs() -> RedirectResponse:
 
 
 @router.get(_PATH)
-async def reference(request: Request, access: Reader) -> HTMLResponse:
+async def reference(view: Shown, access: Reader) -> HTMLResponse:
     """Every route with its parameters and examples."""
-    document = request.app.openapi()
+    document = view.request.app.openapi()
+    return await view.draw("reference.html", lambda: {"groups": _groups(document)})
+
+
+def _groups(document: Mapping[str, Any]) -> dict[str, list[Operation]]:
     groups: dict[str, list[Operation]] = defaultdict(list)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             groups[operation["tags"][0]].append(_operation(document, method, path, operation))
-    return draw(request, "reference.html", groups=groups)
+    return groups
 
 
 def _operation(document: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> Operation:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
@@ -18,7 +18,7 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.render.conversation.heading import facts_of, label_of
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.entrance.auditing import note_reading
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import Shown
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_query import visible_session
@@ -28,6 +28,7 @@ from chatstore_cli.wiring.labels import shown_labels
 router = APIRouter(include_in_schema=False)
 
 _ROWS = 50
+_FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
 
@@ -39,7 +40,7 @@ MessageCursor = Annotated[str, Query(max_length=20_000)]
 
 @router.get("/page/session")
 async def session(
-    request: Request,
+    view: Shown,
     services: Served,
     access: Reader,
     session_id: SessionId,
@@ -71,17 +72,19 @@ async def session(
     has_previous = len(messages) > _ROWS if ends_here else bool(after or hit or at)
     messages = messages[-_ROWS:] if ends_here else messages
     await note_shown(services, access, found, messages)
-    return draw(
-        request,
-        "session.html",
-        session=found,
-        facts=facts_of(found, TimeDisplay()),
-        can_delete=access.right.includes(Right.ADMIN),
-        turns=turns_of(messages, wanted),
-        labels={kind: label_of(Block(kind, "")) for kind in (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)},
-        previous_cursor=start_of(messages).to_cursor() if has_previous and messages else None,
-        next_cursor=None if following is None else following.to_cursor(),
-    )
+
+    def values() -> dict[str, Any]:
+        return {
+            "session": found,
+            "facts": facts_of(found, TimeDisplay(view.zone)),
+            "can_delete": access.right.includes(Right.ADMIN),
+            "turns": turns_of(messages, wanted),
+            "labels": {kind: label_of(Block(kind, "")) for kind in _FOLDED},
+            "previous_cursor": start_of(messages).to_cursor() if has_previous and messages else None,
+            "next_cursor": None if following is None else following.to_cursor(),
+        }
+
+    return await view.draw("session.html", values)
 
 
 async def note_shown(services: Services, access: Access, found: Session, messages: list[Message]) -> None:
