@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import dropwhile, islice, pairwise
+from itertools import islice, pairwise
 
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
@@ -18,6 +18,9 @@ from chatstore_cli.domain.session_reader import ReaderBySequence, ReaderByTime, 
 from chatstore_cli.domain.times import as_utc
 
 LARGEST_PAGE = 1_000
+_OF_ONE_SECOND = 5
+"""Messages that are usually read beside those of a page, because they have the second of its place, or come after it."""
+
 _ABSENT = -1
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -66,11 +69,11 @@ def message_page(
     reader: SessionReader, session_id: str, place: MessagePlace, limit: int
 ) -> tuple[list[Message], MessagePlace | None]:
     """At most `limit` messages after the place, and the place after them; None at the end. Raises NotFound."""
-    by_time = _from_place(reader, session_id, place)
+    by_time = _from_place(reader, session_id, place, limit)
     if by_time is not None:
         found = list(islice(by_time, limit + 1))
     else:
-        selection = MessageSelection(after_sequence=place.after_sequence)
+        selection = MessageSelection(after_sequence=place.after_sequence, first=place.skip + limit + 1)
         found = list(islice(reader.messages(session_id, selection), place.skip, place.skip + limit + 1))
     page = found[:limit]
     if len(found) <= limit:
@@ -91,7 +94,7 @@ def page_around(
     The first page if the session no longer has the message.
     """
     if isinstance(reader, ReaderByTime) and hit.created_at is not None:
-        messages = reader.messages_from(session_id, hit.created_at)
+        messages = reader.messages_from(session_id, hit.created_at, limit + _OF_ONE_SECOND)
         found = [] if messages is None else list(islice(_from_hit(messages, hit, before), limit + 1))
         if found:
             last = found[:limit][-1]
@@ -134,25 +137,31 @@ def _after_sequence(place: MessagePlace, found: Sequence[Message]) -> MessagePla
     return replace(place, skip=place.skip + len(found) - 1)
 
 
-def _from_place(reader: SessionReader, session_id: str, place: MessagePlace) -> Iterator[Message] | None:
+def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, limit: int) -> Iterator[Message] | None:
     """The messages after the place, if the reader finds them by their time."""
     if place.created_at is None or not isinstance(reader, ReaderByTime):
         return None
-    messages = reader.messages_from(session_id, place.created_at)
+    messages = reader.messages_from(session_id, place.created_at, limit + _OF_ONE_SECOND)
     return None if messages is None else _after_place(messages, place, place.created_at)
 
 
 def _after_place(messages: Iterator[Message], place: MessagePlace, moment: datetime) -> Iterator[Message]:
+    """The messages after that of the place, or, if it no longer exists, those that cannot be before it."""
     wanted = (moment, _ABSENT if place.sequence is None else place.sequence)
-    equal: list[Message] = []
-    for message in dropwhile(lambda each: _key(each) < wanted, messages):
-        if _key(message) != wanted:
-            yield from equal
+    of_its_instant: list[Message] = []
+    for message in messages:
+        instant = _key(message)[0]
+        if instant > moment:
+            yield from (each for each in of_its_instant if _key(each) >= wanted)
             yield message
             yield from messages
             return
-        equal = [] if message.message_id == place.message_id else [*equal, message]
-    yield from equal
+        if instant == moment:
+            if _key(message) == wanted and message.message_id == place.message_id:
+                yield from messages
+                return
+            of_its_instant.append(message)
+    yield from (each for each in of_its_instant if _key(each) >= wanted)
 
 
 def _key(message: Message) -> tuple[datetime, int]:

@@ -147,7 +147,7 @@ class DocumentLayout(ABC):
 
         return ScanningSearcher(self) if self._in_memory else DocumentSearcher(self, self._collection)
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
         if self.is_absent():
             return None

@@ -159,7 +159,7 @@ async def messages(
     place = MessagePlace(after_sequence) if cursor is None else MessagePlace.from_cursor(cursor)
 
     def read() -> tuple[Session, list[Message], MessagePlace | None]:
-        reader, found = visible_session(services.stores.session_readers(layout), session_id, access)
+        reader, found = visible_session(services.stores.session_readers(layout), session_id, access, count_to=0)
         if last is not None:
             newest = reader.messages(found.session_id, MessageSelection(last=last))
             return found, list(islice(newest, last)), None
@@ -185,7 +185,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(stores.session_readers(layout), session_id, access)
+        reader, _ = visible_session(stores.session_readers(layout), session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,
