@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from chatstore_cli.config.settings import Settings
@@ -309,7 +309,7 @@ class DocumentLayout(ABC):
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         if self.shape.is_general_chat(document):
             selection = replace(selection, include_general=True)
-        return self._read(session_id_of(document), document["_id"], selection)
+        return islice(self._read(session_id_of(document), document["_id"], selection), selection.first)
 
     def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
         with driver_errors(f"reading session {session_id!r} in {self._name}"):
