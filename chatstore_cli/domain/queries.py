@@ -21,7 +21,8 @@ class SessionQuery:
     """Filters on sessions; None means no filter. `since` is inclusive, `until` exclusive, both on `updated_at`.
 
     `paused` selects only paused sessions. With `without_ledger` a reader may leave out sessions that are known to have rows
-    in the usage ledger. No layout stores tags: core/labels/ answers `tag`, and readers never see it.
+    in the usage ledger. No layout stores tags: core/labels/ answers `tag`, and readers never see it. `among` has the ids of
+    the sessions that `all_facts` returns, at most some thousand: their number decides what it costs.
 
     No index has `title` (a part of the shown title, in any case), `model` (a model in the session's stored usage) and the
     minimum numbers. Sessions are read one by one for them: see `indexed` and core/sessions/bounded_list.py.
@@ -37,6 +38,7 @@ class SessionQuery:
     without_ledger: bool = False
     paused: bool = False
     tag: str | None = None
+    among: frozenset[str] | None = None
     title: str | None = None
     model: str | None = None
     min_messages: int | None = None
@@ -61,6 +63,7 @@ class SessionQuery:
         return (
             (self.layout is None or session.layout == self.layout)
             and (self.tenant_id is None or session.tenant_id == self.tenant_id)
+            and (self.among is None or session.session_id in self.among)
             and (self.user_id is None or session.user_id == self.user_id)
             and (self.workflow is None or session.workflow == self.workflow)
             and (self.status is None or session.status == self.status)

@@ -50,7 +50,10 @@ class SessionReader(Protocol):
         """A session's messages in their order, streamed. Raises NotFound if the session does not exist."""
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every session that matches, in any order, with its usage: for reports. No message bodies."""
+        """Every session that matches, in any order, with its usage: for reports. No message bodies.
+
+        With `among` in the query only these sessions are read.
+        """
 
 
 @runtime_checkable
@@ -154,6 +157,9 @@ class ReaderByTime(Protocol):
 
         About `at_once` of them are fetched in one answer.
         """
+
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, the newest first; None as for `messages_from`."""
 
 
 MOST_NAMES = 100_000

@@ -183,7 +183,7 @@ class LedgerQuery:
 
     `keys` are of LEDGER_KEYS. Days, weeks and months are those of `zone`. Between `since` (inclusive) and `until`
     (exclusive) a client's usage is by how much its reports exceed all its earlier ones. With `details`, cached and reasoning
-    tokens are added up too, which takes longer.
+    tokens are added up too, which takes longer. `sessions` are the ids of sessions of `layout`, at most some thousand.
     """
 
     keys: tuple[str, ...]
@@ -195,6 +195,7 @@ class LedgerQuery:
     until: datetime | None = None
     layout: str | None = None
     details: bool = False
+    sessions: frozenset[str] | None = None
 
     @property
     def by_whole_days(self) -> bool:

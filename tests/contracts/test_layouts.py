@@ -178,6 +178,14 @@ def test_reports_read_every_session_once_with_its_usage(sample: Sample) -> None:
         assert {fact: row[fact] for fact in facts} == {fact: reported[fact] for fact in facts}
 
 
+def test_a_report_about_some_sessions_reads_exactly_these(sample: Sample) -> None:
+    every = sorted(sample.reader.all_facts(EVERYTHING), key=lambda each: each.session_id)
+    ids = [each.session_id for each in every]
+    for some in ([], ids[:1], ids[1:3], ids, [*ids[:2], *HOSTILE_IDS], HOSTILE_IDS):
+        found = sample.reader.all_facts(SessionQuery(among=frozenset(some)))
+        assert sorted(found, key=lambda each: each.session_id) == [each for each in every if each.session_id in some]
+
+
 def queries_of(sample: Sample) -> Iterator[SessionQuery]:
     """Each filter with each of its values and with one that no session has, and all sessions."""
     yield EVERYTHING

@@ -380,6 +380,8 @@ def test_tags_of_threads_are_in_mongodb_and_plans_have_the_threads(
     assert named["thread_id"] == third
     listed = ask(chatstore, "sessions", "list", "--tag", "junk", env=env)["items"]
     assert {row["session_id"] for row in listed} == {first, second}
+    used = ask(chatstore, "usage", "--by", "session", "--tag", "junk", env=env)["items"]
+    assert {row["session_id"] for row in used} == {first, second}
     ask(chatstore, "sessions", "delete", "--tag", "junk", "--plan", "junk.jsonl", env=env)
     assert chatstore("threads", "add", second, "--role", "user", "--text", "more").code == 0
     applied = ask(chatstore, "sessions", "delete", "--apply", "junk.jsonl", "--yes", code=8, env=env)

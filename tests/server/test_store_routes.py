@@ -152,6 +152,7 @@ USAGES = [
     ("month=2026-02&cost=calculate", "--month 2026-02 --cost calculate"),
     ("this_month=true&layout=workflow&status=running", "--this-month --layout workflow --status running"),
     ("since=2020-01-01&until=2026-12-31&cost=auto", "--since 2020-01-01 --until 2026-12-31 --cost auto"),
+    ("tag=vip&by=session", "--tag vip --by session"),
 ]
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from itertools import islice
 
+from chatstore_cli.core.labels.labelled import tagged_ids
 from chatstore_cli.core.readers import InvalidNumbers, remarks_of, split_by_answer
 from chatstore_cli.core.usage.cost_sum import CostSum
 from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder, in_order, row_keys, session_key
 from chatstore_cli.core.usage.pricing import Pricing
 from chatstore_cli.core.usage.running_sum import GroupKey, RunningSum
+from chatstore_cli.domain.labels import LabelReader
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.session_reader import SessionReader
@@ -43,13 +45,15 @@ def report_usage(
     order: UsageOrder | None = None,
     top: int | None = None,
     pricing: Pricing | None = None,
+    labels: LabelReader | None = None,
 ) -> UsageReport:
     """Usage by one or several keys: from the ledger, and from the stored totals of sessions without ledger entries.
 
     No session counts from both. Ledger rows count at the time they were reported, other sessions at their last update,
     both in `zone`. Without an `order`, days, weeks and months come in ascending order and other groups by tokens in
     descending order. `top` keeps the first groups of the order, and without an order those with the most tokens. Tokens
-    without a stored cost have an unknown cost, not a cost of 0. With `pricing`, costs are calculated.
+    without a stored cost have an unknown cost, not a cost of 0. With `pricing`, costs are calculated. A query with a tag needs
+    `labels`, and counts the usage of the sessions that have the tag now, also of those that exist in the ledger only.
     """
     answering, notes = split_by_answer(readers, query)
     groupings = [by] if isinstance(by, UsageGrouping) else list(dict.fromkeys(by))
@@ -59,19 +63,21 @@ def report_usage(
     with_ledger = [reader for reader in answering if reader.layout in LEDGER_LAYOUTS]
     used = ledger if ledger is not None and with_ledger and ledger.is_used() else None
     invalid = InvalidNumbers()
-    for reader in answering:
-        for session in _without_ledger(reader, query, used if reader in with_ledger else None):
-            invalid.note(session)
-            own = sums[session_key(session, names, zone)]
-            own.add_session(session.usage)
-            totals.add_session(session.usage)
+    for some, part in _parts(answering, query, labels):
+        for reader in some:
+            for session in _without_ledger(reader, part, used if reader in with_ledger else None):
+                invalid.note(session)
+                own = sums[session_key(session, names, zone)]
+                own.add_session(session.usage)
+                totals.add_session(session.usage)
+                if pricing is not None:
+                    pricing.add_session(session.usage, (own, totals))
+        if used is not None and (of_ledger := [reader for reader in some if reader in with_ledger]):
+            ledger_part = _LedgerPart(of_ledger, part, zone, names)
+            ledger_part.add_to(used, sums, totals)
             if pricing is not None:
-                pricing.add_session(session.usage, (own, totals))
+                ledger_part.add_prices(used, pricing, sums, totals)
     if used is not None:
-        ledger_part = _LedgerPart(with_ledger, query, zone, names)
-        ledger_part.add_to(used, sums, totals)
-        if pricing is not None:
-            ledger_part.add_prices(used, pricing, sums, totals)
         if uncountable := used.uncountable():
             rows = "1 row" if uncountable == 1 else f"{uncountable:,} rows"
             notes.append(
@@ -94,6 +100,18 @@ def report_usage(
     if pricing is not None:
         notes += pricing.notes()
     return UsageReport(report_rows, total_row, notes, left_out, used is not None)
+
+
+def _parts(
+    readers: Sequence[SessionReader], query: SessionQuery, labels: LabelReader | None
+) -> Iterator[tuple[Sequence[SessionReader], SessionQuery]]:
+    """All sessions at once, or those with the tag of the query: some thousand of one layout at a time."""
+    if query.tag is None:
+        yield readers, query
+        return
+    assert labels is not None
+    for reader, ids in tagged_ids(readers, labels, query.tag, at_once=_SESSIONS_PER_LOOKUP):
+        yield [reader], replace(query, among=ids)
 
 
 def _running_sum(pricing: Pricing | None) -> RunningSum:
@@ -148,13 +166,14 @@ class _LedgerPart:
             self._statuses = {
                 (session.layout, session.session_id): session.status
                 for reader in readers
-                for session in reader.all_facts(SessionQuery(status=query.status))
+                for session in reader.all_facts(SessionQuery(status=query.status, among=query.among))
             }
             keys = list(dict.fromkeys([*keys, "session_id", "layout"]))
         layout = None if len(readers) == len(LEDGER_LAYOUTS) else readers[0].layout
         self._query = LedgerQuery(
-            tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until, layout
-        )
+            tuple(keys), zone, query.tenant_id, query.user_id, query.workflow, query.since, query.until, layout,
+            sessions=query.among,
+        )  # fmt: skip
 
     def add_to(self, ledger: UsageSums, sums: defaultdict[GroupKey, RunningSum], totals: RunningSum) -> None:
         """Add the groups of the ledger."""

@@ -26,13 +26,13 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors, 
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition
 from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
-from chatstore_cli.mongo.messages.ordering import BATCH, EXTRA_ROWS, MessagesInOrder, newest_in_order
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.messages.removal import remove_session, require_unchanged
-from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
+from chatstore_cli.mongo.messages.rows import LAYOUT
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
+from chatstore_cli.mongo.messages.stored_messages import StoredMessages
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.name_totals import ids_beginning_with
 from chatstore_cli.mongo.tombstones import count_parts
@@ -75,6 +75,7 @@ class MessagesLayout:
         self._recent = RecentSessions(self._messages, self._times, **how)
         self._counts = MessageCounts(self._messages, **how)
         self._own = OwnSessions(self._messages, **how)
+        self._stored = StoredMessages(self._messages)
         self._lookup = ForeignLookup(connection, self._name, OWN_MESSAGES)
         self.remarks: list[str] = []
         self.unaddressable = 0
@@ -216,34 +217,19 @@ class MessagesLayout:
 
         Rows without a sequence, which applications store, are not selected by `after_sequence`. Raises NotFound.
         """
-        count = selection.first if selection.last is None else selection.last
-        ordered = self._in_order(session_id, count)
+        stored = self._stored.selected(session_id, selection)
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            is_absent = ordered.is_empty or not self._own.among([session_id])
-        if is_absent:
-            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
-        extra: Document = {}
-        if selection.after_sequence is not None:
-            count_after = ordered.count_after_restarted_numbers(selection.after_sequence)
-            if count_after is not None:
-                return islice(_newest_numbered(ordered, count_after, selection), selection.first)
-            extra["sequence"] = {"$gt": selection.after_sequence}
-        if not selection.include_general:
-            extra["source"] = extra["metadata.source"] = {"$ne": "general_agent"}
-        if selection.last is not None:
-            newest = newest_in_order(ordered.newest_first(extra), selection.last)
-            return map(to_message, islice(newest, selection.first))
-        return map(to_message, islice(ordered.oldest_first(extra), selection.first))
+            if stored is None or not self._own.among([session_id]):
+                raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return stored
 
     def messages_from(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
         """The messages from the second of this instant on, in order; None if the stored times have several forms."""
-        rows = self._in_order(session_id, at_once).from_second(instant)
-        return None if rows is None else map(to_message, rows)
+        return self._stored.from_second(session_id, instant, at_once)
 
-    def _in_order(self, session_id: str, count: int | None) -> MessagesInOrder:
-        """The session's messages, of which `count` are expected to be read; None for all."""
-        batch = BATCH if count is None else min(BATCH, count + EXTRA_ROWS)
-        return MessagesInOrder(self._messages, session_id, f"reading session {session_id!r} in {self._name}", batch)
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, newest first; None if the stored times have several forms."""
+        return self._stored.until_second(session_id, instant, at_once)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
@@ -251,7 +237,11 @@ class MessagesLayout:
             return
         with driver_errors(f"reading the sessions of {self._name}"):
             sessions = self._times.every()
-            if self._lookup.take().foreign:
+            if query.among is not None:
+                existing = self._own.among(list(query.among))
+                newest = self._times.newest_of(existing, exact=True)
+                sessions = ((session, newest.get(session)) for session in existing)
+            elif self._lookup.take().foreign:
                 sessions = self._own.only(sessions, _CHUNK)
             for session, moment in sessions:
                 facts = _session(session, None, moment, 0, cap=-1)
@@ -340,11 +330,3 @@ def _session(
         message_count=max(0, min(count, cap)),
         message_count_capped=count > cap,
     )
-
-
-def _newest_numbered(ordered: MessagesInOrder, count: int, selection: MessageSelection) -> Iterator[Message]:
-    """The selected ones of the newest `count` messages with a sequence."""
-    rows = newest_in_order(ordered.newest_first({"sequence": {"$type": "number"}}), count)
-    messages = map(to_message, rows)
-    selected = [message for message in messages if selection.include_general or not message.from_general_agent]
-    return iter(selected if selection.last is None else selected[max(0, len(selected) - selection.last) :])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -36,23 +36,35 @@ class StoredAgentMessages:
         if not selection.include_general:
             condition["metadata.source"] = {"$ne": GENERAL_AGENT}
         if selection.last is None:
-            messages = self._oldest_first(session_id, condition, selection.first or _PER_ANSWER)
+            messages = self._streamed(session_id, condition, IN_ORDER, selection.first or _PER_ANSWER)
         else:
             messages = self._newest(session_id, condition, selection.last)
         return islice(messages, selection.first)
 
     def from_second(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
         """The messages from the second of this instant on; None if a time is not a date, so that no index has the order."""
-        with driver_errors(self._doing(session_id)):
-            others = {**_of(session_id), "$or": [{"created_at": each} for each in NOT_A_DATE]}
-            if self._in_memory or self._messages.find_one(others, {"_id": 1}) is not None:
-                return None
-        condition = {**_of(session_id), "created_at": {"$gte": instant.replace(microsecond=0)}}
-        return self._oldest_first(session_id, condition, at_once)
+        if not self._has_dates_only(session_id):
+            return None
+        second = instant.replace(microsecond=0)
+        return self._streamed(session_id, {**_of(session_id), "created_at": {"$gte": second}}, IN_ORDER, at_once)
 
-    def _oldest_first(self, session_id: str, condition: Document, at_once: int) -> Iterator[Message]:
+    def until_second(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, newest first; None as for `from_second`."""
+        if not self._has_dates_only(session_id):
+            return None
+        last = instant.replace(microsecond=999_000)
+        return self._streamed(session_id, {**_of(session_id), "created_at": {"$lte": last}}, _FROM_LAST, at_once)
+
+    def _has_dates_only(self, session_id: str) -> bool:
+        others = {**_of(session_id), "$or": [{"created_at": each} for each in NOT_A_DATE]}
         with driver_errors(self._doing(session_id)):
-            for document in self._messages.find(condition).sort(IN_ORDER).batch_size(at_once):
+            return not self._in_memory and self._messages.find_one(others, {"_id": 1}) is None
+
+    def _streamed(
+        self, session_id: str, condition: Document, order: Sequence[tuple[str, int]], at_once: int
+    ) -> Iterator[Message]:
+        with driver_errors(self._doing(session_id)):
+            for document in self._messages.find(condition).sort(order).batch_size(at_once):
                 yield to_message(session_id, document)
 
     def _newest(self, session_id: str, condition: Document, count: int) -> Iterator[Message]:

@@ -159,6 +159,10 @@ class AgentSessionsLayout:
         """The messages from the second of this instant on, in the order of their times; None if a time is not a date."""
         return self._stored.from_second(session_id, instant, at_once)
 
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, newest first; None if a time is not a date."""
+        return self._stored.until_second(session_id, instant, at_once)
+
     def message_searcher(self) -> MessageSearcher:
         """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
         from chatstore_cli.core.search.scanning import ScanningSearcher
@@ -273,6 +277,8 @@ class AgentSessionsLayout:
 def _conditions(query: SessionQuery) -> list[Document]:
     wanted = (("user_id", query.user_id), ("agent_id", query.workflow))
     filters = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
+    if query.among is not None:
+        filters.append({"session_id": {"$in": [value for each in query.among for value in id_values(each)]}})
     return [OWN_AGENT_SESSIONS.filter(), *filters]
 
 

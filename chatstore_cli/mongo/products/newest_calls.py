@@ -56,6 +56,8 @@ def conditions_of(query: SessionQuery) -> list[Document]:
     filters: list[Document] = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
     if query.status is SessionStatus.FAILED:
         filters.append({"closeReason": {"$in": list(FAILED_REASONS)}})
+    if query.among is not None:
+        filters.append({"sessionId": {"$in": [value for each in query.among for value in id_values(each)]}})
     return [OWN_CALLS.filter(), *filters]
 
 

@@ -221,6 +221,7 @@ def to_message(session_id: str, stored: Any) -> Message:
             None if tool_calls is None else _list(tool_calls),
             None if tool_call_id is None else id_as_text(tool_call_id) or _id(tool_call_id),
             {} if metadata is None and tool_responses is None else _metadata(metadata, tool_responses),
+            None,
         ),
     )
 

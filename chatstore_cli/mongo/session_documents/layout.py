@@ -23,6 +23,7 @@ from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
+from chatstore_cli.mongo.identifiers import id_values
 from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.session_documents.collection import LightCollection, SessionCollection
@@ -205,6 +206,9 @@ class DocumentLayout(ABC):
         if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
             return
         match: Document = {"$and": [self._own.filter(), *({"$or": either} for either in branches(query))]}
+        if query.among is not None:
+            ids = {"$in": [value for each in query.among for value in id_values(each)]}
+            match["$or"] = [{field: ids} for field in self.shape.id_fields]
         if query.without_ledger:
             match[self.shape.in_ledger_field] = {"$exists": False}
         facts = [{"$match": match}, {"$project": self._facts}]

@@ -33,6 +33,8 @@ def conditions_of(query: SessionQuery) -> list[Document]:
     """The conditions on threads for the server. Other threads may meet them too, so SessionQuery.matches decides."""
     wanted = (("user_id", query.user_id), ("org_id", query.tenant_id))
     filters = [{name: {"$in": id_values(text)}} for name, text in wanted if text is not None]
+    if query.among is not None:
+        filters.append({"_id": {"$in": [value for each in query.among for value in id_values(each)]}})
     return [OWN_THREADS.filter(), *filters]
 
 

@@ -74,6 +74,8 @@ def increases(
         match["at"] = {"$lt": query.until}
     if chats is not None:
         match["chat_id"] = {"$in": list(chats)}
+        if query.sessions is not None:  # a list that contains such an id is another session
+            match["chat_id"]["$not"] = {"$type": "array"}
     facts = [name for name in CLIENT_FIELDS if name in query.keys]
     spans: Document = {}
     if query.since is not None:

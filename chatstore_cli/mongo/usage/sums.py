@@ -88,6 +88,10 @@ class MongoUsageSums:
             return  # no document has text that BSON cannot hold
         with driver_errors(f"reading {self._rows.name}"):
             query = replace(query, details=has_details(self._rows))
+        if query.sessions is not None:
+            chats = [value for session in query.sessions for value in id_values(session)]
+            yield from self._from_rows(query, chats, for_prices=for_prices)
+            return
         pending = self._daily.pending_chats() if query.by_whole_days else None
         if pending is None:
             yield from self._from_rows(query, self._chats_within(query), for_prices=for_prices)

@@ -275,6 +275,8 @@ def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:
         conditions.append(THREADS.c.updated_at >= query.since)
     if query.until is not None:
         conditions.append(THREADS.c.updated_at < query.until)
+    if query.among is not None:
+        conditions.append(THREADS.c.id.in_([each for each in query.among if is_storable(each)]))
     return conditions
 
 

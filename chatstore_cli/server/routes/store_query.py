@@ -11,7 +11,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from chatstore_cli.config.time_zones import time_zone
-from chatstore_cli.core.readers import find_session, remarks_of
+from chatstore_cli.core.readers import find_session
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import BadValue, NotFound
 from chatstore_cli.domain.session import Session
@@ -81,9 +81,9 @@ def wanted_tenant(access: Access, tenant: str | None) -> list[str | None]:
     return tenants
 
 
-def shown_notes(access: Access, readers: Sequence[SessionReader], notes: Sequence[str]) -> list[str]:
+def shown_notes(access: Access, of_collections: Sequence[str], notes: Sequence[str]) -> list[str]:
     """The notices about an answer, each once. A key for some tenants gets none about what else is in a collection."""
-    hidden = set() if access.tenants is None else set(remarks_of(readers))
+    hidden = set() if access.tenants is None else set(of_collections)
     return [note for note in dict.fromkeys(notes) if note not in hidden]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
+from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.readers import remarks_of
 from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
@@ -14,14 +17,17 @@ from chatstore_cli.domain.periods import chosen_period
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.usage import usage_report_row
 from chatstore_cli.render.rows.usage_costs import beside_usage, prices_row
 from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.routes.store_answers import ServerStatus, UsageReport
 from chatstore_cli.server.routes.store_query import (
     Layout,
     Since,
     StoredJson,
+    Tag,
     Tenant,
     Until,
     User,
@@ -31,6 +37,7 @@ from chatstore_cli.server.routes.store_query import (
     wanted_tenant,
     zone_of,
 )
+from chatstore_cli.wiring.labels import label_store
 from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.usage import usage_sums
 
@@ -67,7 +74,8 @@ async def usage(
     user: User = None,
     workflow: Workflow = None,
     status: SessionStatus | None = None,
-) -> StoredJson:
+    tag: Tag = None,
+) -> Response:
     """Report tokens and cost by one or several keys, as `chatstore usage -o json`."""
     groupings = _groupings(by)
     named = {
@@ -77,10 +85,11 @@ async def usage(
     period = chosen_period(named, since, until, utc_now(), zone_of(services, timezone))
     tenants = wanted_tenant(access, tenant)
     query = SessionQuery(
-        layout, tenants[0] if tenants else None, user, workflow, status, since=period.since, until=period.until
-    )
+        layout, tenants[0] if tenants else None, user, workflow, status, since=period.since, until=period.until,
+        tag=None if tag is None else checked_tag(tag),
+    )  # fmt: skip
 
-    def read() -> dict[str, Any]:
+    def read() -> bytes:
         stores, settings = services.stores, services.settings.chatstore.usage
         pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
         readers = stores.session_readers(layout)
@@ -88,18 +97,21 @@ async def usage(
         report = report_usage(
             readers if tenants else [], query, groupings,
             ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
+            labels=None if tag is None else label_store(stores),
         )  # fmt: skip
-        answer = {
-            "items": [usage_report_row(row, digits) for row in report.rows],
+        text = PageText()
+        for row in report.rows:
+            text.add_or_refuse(as_json(usage_report_row(row, digits), indented=False), "Use top={rows}, or a filter.")
+        answer: dict[str, Any] = {
             "next_cursor": None,
             **beside_usage(report.totals, period, settings.currency, digits),
         }
         if pricing is not None:
             missing, notes = pricing.missing_prices(), pricing.model_notes
             answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
-        return {**answer, "notes": shown_notes(access, readers, report.notes)}
+        return text.body("items", after={**answer, "notes": shown_notes(access, remarks_of(readers), report.notes)})
 
-    return StoredJson(await services.reading.run(read))
+    return json_response(await services.reading.run(read))
 
 
 def _groupings(by: str) -> list[UsageGrouping]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import Chatstore, _chatstore
+from tests.conftest import Chatstore, chatstore_in
 from tests.support.browsers import find_chromium
 from tests.support.server_processes import ServerProcess, running_server
 
@@ -44,7 +44,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterato
     find_chromium()
     name = f"chatstore_page_{uuid.uuid4().hex[:8]}"
     variables = {"CHATSTORE_URI": mongod.uri, "CHATSTORE_DATABASE": name}
-    chatstore, keyed = (_chatstore(tmp_path_factory.mktemp(each), **variables) for each in ("open", "keyed"))
+    chatstore, keyed = (chatstore_in(tmp_path_factory.mktemp(each), **variables) for each in ("open", "keyed"))
     demo = ("--demo", "--uri", mongod.uri, "--database", name)
 
     def key(*arguments: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ VIEWS = {
     "usage": "/page/usage?by=tenant",
     "agents": "/page/agents",
     "storage": "/page/storage",
+    "reference": "/docs",
     "sign-in": "/page/sign-in",
     "refused": "/page/session?id=missing",
     "deletion": SESSION.replace("?", "/delete?"),
@@ -135,7 +136,7 @@ def test_usage_has_the_words_of_the_command(tab, samples):
         )
     )
     assert costs == {row["tenant_id"] or "(none)": cost(row["usage"]["cost"], row["cost_complete"]) for row in rows}
-    assert costs["(none)"] == "–"
+    assert costs["(none)"] == "-"
     assert costs["harbor-books"].endswith(" + unknown")
     # The bars compare costs, so a row without any has none, however many tokens it has.
     known = [float(row["usage"]["cost"] or 0) for row in rows]

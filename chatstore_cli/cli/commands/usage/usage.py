@@ -13,6 +13,7 @@ from chatstore_cli.cli.commands.usage.reporting import ReportOutput, print_repor
 from chatstore_cli.cli.filters import (
     LayoutOption,
     StatusOption,
+    TagOption,
     TenantOption,
     UserOption,
     WorkflowOption,
@@ -25,6 +26,7 @@ from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.periods import chosen_period
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.wiring.labels import label_store
 from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.usage import usage_sums
 
@@ -39,6 +41,7 @@ app, register = command_with_subcommands(
         "chatstore usage --last-month --round 2",
         "chatstore usage --by user --sort cost --top 10 --bars",
         "chatstore usage --month 2026-10 --by model --cost calculate",
+        "chatstore usage --tag complaint --last-month",
         "chatstore usage --this-month --budget 200 --per tenant",
         "chatstore usage explain 4f1c9a",
         "chatstore usage --after start -o jsonl --cursor-to billing.cursor",
@@ -71,6 +74,7 @@ def usage(
     user: UserOption = None,
     workflow: WorkflowOption = None,
     status: StatusOption = None,
+    tag: TagOption = None,
     after: AfterOption = None,
     cursor_to: CursorToOption = None,
 ) -> None:
@@ -107,7 +111,7 @@ def usage(
         "--last-week": last_week, "--this-week": this_week,
     }  # fmt: skip
     period = chosen_period(named, since, until, utc_now(), invocation.zone)
-    query = session_query(layout, tenant, user, workflow, status, None, None, period.zone)
+    query = session_query(layout, tenant, user, workflow, status, None, None, period.zone, tag=tag)
     query = replace(query, since=period.since, until=period.until)
     settings, stores = invocation.settings.chatstore.usage, invocation.stores
     pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
@@ -115,6 +119,7 @@ def usage(
     report = report_usage(
         stores.session_readers(layout), query, groupings,
         ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
+        labels=None if tag is None else label_store(stores),
     )  # fmt: skip
     output = ReportOutput(period, settings.currency, digits, bars, sort, top, limit)
     print_report(invocation, report, output, pricing)
