@@ -132,7 +132,7 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             for query in ("", f"tenant={other.tenant}", f"tenant={own.tenant}", f"user={other.user}", "layout=workflow")
         ],
         "GET /store/status": [("/store/status", None)],
-        "GET /store/events": [],  # endless: see test_events_are_those_of_the_tenant
+        "GET /store/events": [],  # endless: see test_events.py
     }
     for version in ("", "/v1"):
         bodies = later if version else agent_names
