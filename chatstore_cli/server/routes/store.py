@@ -44,6 +44,7 @@ from chatstore_cli.server.routes.store_query import (
 )
 from chatstore_cli.wiring.artifacts import artifact_reader
 from chatstore_cli.wiring.labels import label_store, shown_labels
+from chatstore_cli.wiring.readable import readable_sessions
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
@@ -99,7 +100,7 @@ async def sessions(
 
     def read() -> dict[str, Any]:
         stores = services.stores
-        readers = stores.session_readers(layout)
+        readers, left_out = readable_sessions(stores, layout)
         labels = shown_labels(stores, layout) if tag is None else label_store(stores)
         pages: list[SessionPage] = []
         totals: list[tuple[int, bool] | None] = []
@@ -116,7 +117,9 @@ async def sessions(
             "next_cursor": next_cursor,
             "foreign_documents": [foreign_row(each) for page in pages for each in page.foreign] if sees_all else [],
             "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
-            "notes": shown_notes(access, readers, [note for page in pages for note in page.notes]),
+            "notes": shown_notes(
+                access, readers, [*left_out, *(note for page in pages for note in page.notes)], of_database=left_out
+            ),
         }
         if count:
             known = [each for each in totals if each is not None]
@@ -159,7 +162,7 @@ async def messages(
     place = MessagePlace(after_sequence) if cursor is None else MessagePlace.from_cursor(cursor)
 
     def read() -> tuple[Session, list[Message], MessagePlace | None]:
-        reader, found = visible_session(services.stores.session_readers(layout), session_id, access)
+        reader, found = visible_session(readable_sessions(services.stores, layout).readers, session_id, access)
         if last is not None:
             newest = reader.messages(found.session_id, MessageSelection(last=last))
             return found, list(islice(newest, last)), None
@@ -185,7 +188,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(stores.session_readers(layout), session_id, access)
+        reader, _ = visible_session(readable_sessions(stores, layout).readers, session_id, access)
         return show_session(
             [reader],
             session_id,

@@ -81,9 +81,11 @@ def wanted_tenant(access: Access, tenant: str | None) -> list[str | None]:
     return tenants
 
 
-def shown_notes(access: Access, readers: Sequence[SessionReader], notes: Sequence[str]) -> list[str]:
-    """The notices about an answer, each once. A key for some tenants gets none about what else is in a collection."""
-    hidden = set() if access.tenants is None else set(remarks_of(readers))
+def shown_notes(
+    access: Access, readers: Sequence[SessionReader], notes: Sequence[str], *, of_database: Sequence[str] = ()
+) -> list[str]:
+    """The notices about an answer, each once. A key for some tenants gets none about what else is in the database."""
+    hidden = set() if access.tenants is None else {*remarks_of(readers), *of_database}
     return [note for note in dict.fromkeys(notes) if note not in hidden]
 
 

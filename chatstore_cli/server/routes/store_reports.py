@@ -35,6 +35,7 @@ from chatstore_cli.server.routes.store_query import (
 )
 from chatstore_cli.wiring.labels import label_store
 from chatstore_cli.wiring.prices import price_table
+from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.usage import usage_sums
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
@@ -88,7 +89,7 @@ async def usage(
     def read() -> dict[str, Any]:
         stores, settings = services.stores, services.settings.chatstore.usage
         pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
-        readers = stores.session_readers(layout)
+        readers, left_out = readable_sessions(stores, layout)
         ledger = usage_sums(stores) if tenants and stores.uses_mongo(layout) else None
         report = report_usage(
             readers if tenants else [], query, groupings,
@@ -103,7 +104,7 @@ async def usage(
         if pricing is not None:
             missing, notes = pricing.missing_prices(), pricing.model_notes
             answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
-        return {**answer, "notes": shown_notes(access, readers, report.notes)}
+        return {**answer, "notes": shown_notes(access, readers, [*left_out, *report.notes], of_database=left_out)}
 
     return StoredJson(await services.reading.run(read))
 

@@ -34,6 +34,7 @@ from chatstore_cli.server.routes.store_query import (
     zone_of,
 )
 from chatstore_cli.wiring.labels import label_store
+from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.search import message_searchers
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
@@ -72,8 +73,8 @@ async def search(
     word = None if tag is None else checked_tag(tag)
 
     def read() -> tuple[list[SearchHit], str | None, list[str]]:
-        searchers = message_searchers(services.stores, layout)
-        readers = [each.reader for each in searchers]
+        readers, left_out = readable_sessions(services.stores, layout)
+        searchers = message_searchers(readers)
         asked = query
         if word is not None:
             tagged = refs_with_tag(label_store(services.stores), word, [each.layout for each in readers])
@@ -84,11 +85,11 @@ async def search(
         hits = list(found.hits()) if tenants else []
         if found.failure is not None:
             raise found.failure
-        return hits, found.next_cursor, shown_notes(access, readers, found.notes)
+        return hits, found.next_cursor, shown_notes(access, readers, [*left_out, *found.notes], of_database=left_out)
 
     def _require(session_id: str) -> None:
         try:
-            visible_session(services.stores.session_readers(layout), session_id, access)
+            visible_session(readable_sessions(services.stores, layout).readers, session_id, access)
         except Conflict:  # it is searched in each of the layouts that have it
             return
 
