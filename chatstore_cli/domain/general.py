@@ -5,6 +5,7 @@ Their messages are kept apart from those of workflows. Chats are numbered for ea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -120,5 +121,5 @@ class GeneralChatStore(Protocol):
     def newest(self, tenant: str, user: str, limit: int) -> list[GeneralChat]:
         """At most `limit` chats of a user, the newest by `created_at` first; at equal times the higher id first."""
 
-    def messages(self, state: GeneralChatState, part: TranscriptPart) -> list[dict[str, Any]]:
-        """The selected messages in order of their sequence, each as its whole stored document."""
+    def messages(self, state: GeneralChatState, part: TranscriptPart) -> Iterator[dict[str, Any]]:
+        """The selected messages in order of their sequence, each as its whole stored document, read as they are asked for."""

@@ -50,7 +50,7 @@ class ChatPersistenceWorker(PersistenceWorker):
 
         super().__init__(
             cache.pending,
-            lambda retries: NewMessages(storage.stores.message_store, storage.rules, retries),
+            lambda retries: NewMessages(storage.stores.message_store, storage.rules, retries, on_deleted=cache.forget),
             lambda: refused_messages(cache.disk_path, storage.settings.state.folder),
             cache.encode_entry,
             batch_size=batch_size,

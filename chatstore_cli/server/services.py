@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("chatstore.server")
 
 _RECORDING_THREADS = 4
+_DRAWING_THREADS = 2
 _STORE_SECONDS = 3.0
 """Seconds that a stopping server waits for the database. See `run.py` for the seconds of the other steps."""
 _CLOSE_SECONDS = 0.5
@@ -74,6 +75,8 @@ class Services:
         self._started = time.monotonic()
         # Recording waits for the disk alone, so no database can make it wait.
         self.recording = WorkThreads("recording", _RECORDING_THREADS)
+        # A view of long messages takes long enough to delay the sockets, and waits for nothing.
+        self.drawing = WorkThreads("drawing", _DRAWING_THREADS)
 
     @property
     def uptime(self) -> float:

@@ -102,10 +102,10 @@ def test_versions_are_listed_and_one_becomes_the_present_state_again(emptied, mo
 
 
 def test_the_list_of_versions_has_archived_ones_up_to_a_limit(emptied, module_database, monkeypatch):
-    import chatstore_cli.core.agents.registry as registry
+    import chatstore_cli.core.agents.streams as streams
 
     monkeypatch.setattr(version_rules.places_to_keep, "__kwdefaults__", {"most": 3, "most_bytes": 12 << 20})
-    monkeypatch.setattr(registry, "MOST_VERSIONS", 5)
+    monkeypatch.setattr(streams, "MOST_VERSIONS", 5)
     path = f"/agents/{emptied.client.post('/agents', json={'name': 'a'}).json()['agent']['id']}"
     for number in range(7):
         emptied.client.put(path, json={"config": {"n": number, "api_key": "sk-1234567890abcdef"}})

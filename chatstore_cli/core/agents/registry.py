@@ -19,7 +19,8 @@ from chatstore_cli.core.agents.checks import (
 from chatstore_cli.core.agents.content import DESCRIPTION, NAME, next_content
 from chatstore_cli.core.agents.resolver import copied
 from chatstore_cli.core.agents.secrets import unmasked_config
-from chatstore_cli.core.agents.versions import MOST_VERSIONS, Difference, differences
+from chatstore_cli.core.agents.streams import versions_of
+from chatstore_cli.core.agents.versions import Difference, differences
 from chatstore_cli.domain.agents.models import (
     UNCHANGED,
     Agent,
@@ -257,11 +258,7 @@ class AgentRegistryService:
 
         All that are in the agent's own document, and archived ones up to 100 in all. Raises AgentNotFound.
         """
-        agent_id, tenant_id = checked_agent_id(agent_id), checked_owner(tenant_id, "tenant_id")
-        versions = self._store.versions(agent_id, tenant_id, MOST_VERSIONS)
-        if versions is None:
-            raise AgentNotFound(agent_id=agent_id)
-        return versions
+        return list(versions_of(self._store, agent_id, tenant_id))
 
     def get_version(self, agent_id: str, version_id: str, *, tenant_id: str | None = None) -> AgentVersion:
         """One version with its configuration. Raises AgentVersionNotFound."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -187,6 +187,15 @@ class GeneralChats:
         message: pass the last `sequence` of a page for the next one. With -1 they are the newest ones. At most `limit`
         (2,000), all for 0 or less. A page is longer only if messages without a sequence follow its last one.
         """
+        found = self.stream_transcript(
+            general_chat_id=general_chat_id, app_id=app_id, after_sequence=after_sequence, limit=limit
+        )
+        return None if found is None else {**found[0], "messages": list(found[1])}
+
+    def stream_transcript(
+        self, *, general_chat_id: str, app_id: str, after_sequence: int, limit: int
+    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]] | None:
+        """As `fetch_general_chat_transcript`, with the chat and its messages apart. They are read as they are asked for."""
         chat_id, tenant = _checked_chat_id(general_chat_id), checked_part(app_id, "app_id")
         after, most = checked_number(after_sequence, "after_sequence"), checked_number(limit, "limit")
         state = self._store.find(chat_id)
@@ -194,7 +203,7 @@ class GeneralChats:
             return None
         part = TranscriptPart(max(0, after), None if most <= 0 else min(most, MOST_MESSAGES), newest=after < 0)
         chat = state.chat
-        return {
+        facts = {
             "chat_id": chat.chat_id,
             "label": chat.label,
             "sequence": chat.sequence,
@@ -204,8 +213,8 @@ class GeneralChats:
             "created_at": chat.created_at,
             "last_updated_at": chat.updated_at,
             "last_sequence": chat.last_sequence,
-            "messages": self._store.messages(state, part),
         }
+        return facts, self._store.messages(state, part)
 
     def _opened(self, chat_id: str, tenant: str, user: str | None) -> GeneralChatState:
         """The last known state of a chat, or the stored one. Raises NotFound and Conflict."""

@@ -189,20 +189,32 @@ def show_session(
     last: int,
     artifacts: Callable[[], ArtifactReader] | None = None,
     labels: LabelReader | None = None,
+    weigh: Callable[[Message], object] = lambda _: None,
 ) -> SessionView:
-    """The session's facts, its first and last messages, when they expire, and its artifacts. Raises NotFound, Conflict."""
+    """The session's facts, its first and last messages, when they expire, and its artifacts. Raises NotFound, Conflict.
+
+    `weigh` is called for each message as soon as it is read. It may raise an error, for a caller that bounds the answer.
+    """
     reader, session = find_session(readers, session_id)
+
+    def read(selection: MessageSelection, most: int) -> list[Message]:
+        found = []
+        for message in islice(reader.messages(session_id, selection), most):
+            weigh(message)
+            found.append(message)
+        return found
+
     first_messages: list[Message] = []
     last_messages: list[Message] = []
     if session.message_count <= first + last and not session.message_count_capped:
-        all_messages = list(islice(reader.messages(session_id, MessageSelection()), first + last + 1))
+        all_messages = read(MessageSelection(), first + last + 1)
         first_messages = all_messages[:first]
         last_messages = all_messages[max(first, len(all_messages) - last) :] if last else []
     else:
         if first:
-            first_messages = list(islice(reader.messages(session_id, MessageSelection()), first))
+            first_messages = read(MessageSelection(), first)
         if last:
-            last_messages = list(reader.messages(session_id, MessageSelection(last=last)))
+            last_messages = read(MessageSelection(last=last), last)
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
     [session] = labelled([session], labels)
     notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]

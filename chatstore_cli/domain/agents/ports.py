@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from chatstore_cli.domain.agents.models import (
@@ -37,6 +37,9 @@ class AgentStore(Protocol):
     def page(self, query: AgentQuery, after: AgentCursor | None, limit: int) -> AgentPage:
         """At most `limit` agents after a position, the newest change first, equal ones in descending order of their ids."""
 
+    def stream(self, query: AgentQuery, after: AgentCursor | None, limit: int) -> Iterator[Agent]:
+        """The agents of that page, read as they are asked for."""
+
     def find(
         self, agent_id: str, tenant_id: str | None, *, deleted: bool = False, with_version: bool = True
     ) -> Agent | None:
@@ -63,10 +66,10 @@ class AgentStore(Protocol):
     def history(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
         """At most `limit` versions without their configurations, the newest first; None if the agent does not exist."""
 
-    def versions(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
+    def versions(self, agent_id: str, tenant_id: str | None, limit: int) -> Iterator[AgentVersion] | None:
         """All versions in the agent's own document with their configurations, and archived ones up to `limit` in all.
 
-        The newest first; None if the agent does not exist.
+        The newest first; None if the agent does not exist. Archived ones are read as they are asked for.
         """
 
     def version(self, agent_id: str, tenant_id: str | None, version_id: str) -> AgentVersion | None:

@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 
-from chatstore_cli.domain.agents.models import AgentCursor, AgentPage, AgentQuery
+from chatstore_cli.domain.agents.models import Agent, AgentCursor, AgentPage, AgentQuery
 from chatstore_cli.mongo.agents.database import AgentDatabase
 from chatstore_cli.mongo.agents.documents import IS_DELETED, NAME_FIELDS, milliseconds_of, of_tenant, to_agent
 from chatstore_cli.mongo.agents.keyed import only_keyed
@@ -33,6 +33,12 @@ def page_of(database: AgentDatabase, query: AgentQuery, after: AgentCursor | Non
         changed_at = milliseconds_of(last["updatedAt"]) if PLATFORM_AGENTS.matches(last) else None
         cursor = AgentCursor(changed_at, str(last["_id"])).to_text()
     return AgentPage(tuple(map(to_agent, page)), cursor)
+
+
+def stream_of(database: AgentDatabase, query: AgentQuery, after: AgentCursor | None, limit: int) -> Iterator[Agent]:
+    """The agents of that page, in the batches of the driver."""
+    with driver_errors(f"listing the agents of {database.name}"):
+        yield from map(to_agent, _documents(database, query, after, limit))
 
 
 def newest_agents(database: AgentDatabase, fields: Document, limit: int) -> Iterator[Document]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from chatstore_cli.mongo.agents.database import AgentDatabase
 from chatstore_cli.mongo.agents.documents import FIELDS, IS_DELETED, new_document, of_tenant, to_agent, to_version
 from chatstore_cli.mongo.agents.index_specs import agent_index_specs, version_index_spec
 from chatstore_cli.mongo.agents.keyed import find_keyed, upsert_keyed
-from chatstore_cli.mongo.agents.listing import newest_agents, page_of
+from chatstore_cli.mongo.agents.listing import newest_agents, page_of, stream_of
 from chatstore_cli.mongo.agents.own_agents import PLATFORM_AGENTS
 from chatstore_cli.mongo.agents.removal import count_purge, purge
 from chatstore_cli.mongo.agents.versions import (
@@ -72,6 +72,9 @@ class MongoAgentStore:
 
     def page(self, query: AgentQuery, after: AgentCursor | None, limit: int) -> AgentPage:
         return page_of(self._database, query, after, limit)
+
+    def stream(self, query: AgentQuery, after: AgentCursor | None, limit: int) -> Iterator[Agent]:
+        return stream_of(self._database, query, after, limit)
 
     def find(
         self, agent_id: str, tenant_id: str | None, *, deleted: bool = False, with_version: bool = True
@@ -123,20 +126,17 @@ class MongoAgentStore:
             return None
         return self._history(document, [{**entry, "config": None} for entry in all_entries(document)], limit)[:limit]
 
-    def versions(self, agent_id: str, tenant_id: str | None, limit: int) -> list[AgentVersion] | None:
+    def versions(self, agent_id: str, tenant_id: str | None, limit: int) -> Iterator[AgentVersion] | None:
         document = self._find(agent_id, tenant_id)
         if document is None:
             return None
         found = self._history(document, all_entries(document), limit)
-        shown = [version for place, version in enumerate(found) if place < limit or not version.archived]
-        stored = [
-            self._database.archive.find(document["_id"], version.version_id) if version.archived else None
-            for version in shown
-        ]
-        return [
-            version if archived is None else to_version(archived, archived=True)
-            for version, archived in zip(shown, stored, strict=True)
-        ]
+        shown = (version for place, version in enumerate(found) if place < limit or not version.archived)
+        return (self._with_config(document["_id"], version) for version in shown)
+
+    def _with_config(self, agent_id: ObjectId, version: AgentVersion) -> AgentVersion:
+        archived = self._database.archive.find(agent_id, version.version_id) if version.archived else None
+        return version if archived is None else to_version(archived, archived=True)
 
     def _history(self, document: Document, entries: list[Document], limit: int) -> list[AgentVersion]:
         """The versions of these entries and the newest archived ones, which have no configurations; the newest first."""

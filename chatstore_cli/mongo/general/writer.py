@@ -134,7 +134,7 @@ class MongoGeneralWriter:
         as_old_as_the_last = {**match, "created_at": rows[-1].get("created_at")}
         return [*rows, *self._sessions.find(as_old_as_the_last, fields).sort("_id", -1).limit(limit)]
 
-    def messages(self, state: GeneralChatState, part: TranscriptPart) -> list[dict[str, Any]]:
+    def messages(self, state: GeneralChatState, part: TranscriptPart) -> Iterator[dict[str, Any]]:
         head: Head = state.guard
         selection = MessageSelection(
             last=part.limit if part.newest else None,
@@ -145,7 +145,7 @@ class MongoGeneralWriter:
             runs = self._collection.reader.elements(head.session_id, head.document_id, selection)
             elements = chain.from_iterable(runs)
             chosen = elements if part.newest or part.limit is None else _oldest(elements, part.limit)
-            return list(map(plain_message, chosen))
+            yield from map(plain_message, chosen)
 
 
 def _oldest(elements: Iterator[Any], limit: int) -> Iterator[Any]:

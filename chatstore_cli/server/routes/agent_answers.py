@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +18,7 @@ from chatstore_cli.core.agents.secrets import masked_config
 from chatstore_cli.domain.errors import AgentNotFound, DocumentRefused, Unreachable
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.server.errors.error_bodies import Refusal
+from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.services import Services
 
 T = TypeVar("T")
@@ -132,6 +133,18 @@ async def answered(services: Services, call: Callable[[], BaseModel], status: in
     """The answer that `call` makes in a thread, because configurations can be long. Raises Refusal as `in_database`."""
     text = await in_database(services, lambda: call().model_dump_json())
     return Response(text, status, media_type="application/json")
+
+
+async def listed(services: Services, key: str, rows: Callable[[], Iterable[BaseModel]]) -> Response:
+    """A page of rows under `key`, made in a thread. Raises Refusal as `in_database`, and for a page of too many bytes."""
+
+    def read() -> bytes:
+        page = PageText()
+        for row in rows():
+            page.add_or_refuse(row.model_dump_json(), "Use limit={rows}, and offset for the following agents.")
+        return page.body(key)
+
+    return json_response(await in_database(services, read))
 
 
 def shown_config(config: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from chatstore_cli.core.agents.checks import MAX_DESCRIPTION, MAX_NAME, checked_description, checked_name
-from chatstore_cli.core.agents.offsets import agents_from
 from chatstore_cli.core.agents.registry import AgentRegistryService
 from chatstore_cli.core.agents.resolver import TOOLS
+from chatstore_cli.core.agents.streams import agents_from
 from chatstore_cli.domain.agents.models import UNCHANGED, Agent
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.server.entrance.tenants import of_any_tenant, owner_of, tenants_of
@@ -28,11 +29,12 @@ from chatstore_cli.server.routes.agent_answers import (
     answered,
     in_database,
     javascript_time,
+    listed,
     page_of,
     shown_config,
 )
 from chatstore_cli.server.services import Services
-from chatstore_cli.wiring.agents import agent_registry
+from chatstore_cli.wiring.agents import agent_registry, agent_store
 
 router = APIRouter(tags=["Saved agents"], responses=ERRORS)
 
@@ -113,14 +115,16 @@ class Tools(BaseModel):
 
 @router.get("/agents", response_model=AgentList)
 async def list_agents(services: Served, access: Reader, limit: Limit = None, offset: Offset = None) -> Response:
-    """List saved agents, the newest change first. Secrets are masked."""
+    """List saved agents, the newest change first. Secrets are masked.
+
+    A page of more than 16 MiB gets 413, with the limit that fits.
+    """
     count, skipped = page_of(limit, offset)
 
-    def read() -> AgentList:
-        found = agents_from(agent_registry(services.stores), tenants_of(access), skipped, count)
-        return AgentList(agents=[_body(agent) for agent in found])
+    def rows() -> Iterator[BaseModel]:
+        return map(_body, agents_from(agent_store(services.stores), tenants_of(access), skipped, count))
 
-    return await answered(services, read)
+    return await listed(services, "agents", rows)
 
 
 @router.post("/agents", response_model=OneAgent, status_code=HTTPStatus.CREATED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic.config import JsonDict
 
 from chatstore_cli.core.agents.checks import MAX_DESCRIPTION, MAX_NAME, checked_description, checked_name
 from chatstore_cli.core.agents.content import DESCRIPTION, NAME
-from chatstore_cli.core.agents.offsets import agents_from
+from chatstore_cli.core.agents.streams import agents_from, versions_of
 from chatstore_cli.domain.agents.models import Agent, AgentVersion
 from chatstore_cli.domain.errors import AgentVersionNotFound
 from chatstore_cli.server.entrance.tenants import of_any_tenant, owner_of, tenants_of
@@ -26,12 +27,15 @@ from chatstore_cli.server.routes.agent_answers import (
     Limit,
     Offset,
     answered,
+    in_database,
     javascript_time,
+    listed,
     page_of,
     shown_config,
 )
 from chatstore_cli.server.routes.agents import find_agent
-from chatstore_cli.wiring.agents import agent_registry
+from chatstore_cli.server.routes.page_text import PageText, json_response
+from chatstore_cli.wiring.agents import agent_registry, agent_store
 
 router = APIRouter(prefix="/v1", tags=["Saved agents, later version"], responses=ERRORS)
 
@@ -122,14 +126,16 @@ class Versions(BaseModel):
 
 @router.get("/agents", response_model=LaterAgents)
 async def list_agents(services: Served, access: Reader, limit: Limit = None, offset: Offset = None) -> Response:
-    """List saved agents, the newest change first. Secrets are masked."""
+    """List saved agents, the newest change first. Secrets are masked.
+
+    A page of more than 16 MiB gets 413, with the limit that fits.
+    """
     count, skipped = page_of(limit, offset)
 
-    def read() -> LaterAgents:
-        found = agents_from(agent_registry(services.stores), tenants_of(access), skipped, count)
-        return LaterAgents(agents=[_body(agent) for agent in found])
+    def rows() -> Iterator[BaseModel]:
+        return map(_body, agents_from(agent_store(services.stores), tenants_of(access), skipped, count))
 
-    return await answered(services, read)
+    return await listed(services, "agents", rows)
 
 
 @router.post("/agents", response_model=OneLaterAgent, status_code=HTTPStatus.CREATED)
@@ -166,16 +172,18 @@ async def update_agent(agent_id: AgentId, body: ConfigBody, services: Served, ac
 async def versions(agent_id: AgentId, services: Served, access: Reader) -> Response:
     """The versions of an agent, the newest first.
 
-    These are all versions in the agent's own document, and archived ones up to 100 in all. `chatstore agents history`
-    lists the older ones. Secrets are masked.
+    These are all versions in the agent's own document, and archived ones up to 100 in all, as far as they have
+    at most 16 MiB together. `chatstore agents history` lists the older ones. Secrets are masked.
     """
 
-    def read() -> Versions:
-        registry = agent_registry(services.stores)
-        found = of_any_tenant(access, lambda tenant: registry.versions(agent_id, tenant_id=tenant))
-        return Versions(agent_id=agent_id.lower(), versions=[_version(each) for each in found])
+    def read() -> bytes:
+        store, page = agent_store(services.stores), PageText()
+        for each in of_any_tenant(access, lambda tenant: versions_of(store, agent_id, tenant)):
+            if not page.add(_version(each).model_dump_json()):
+                break
+        return page.body("versions", before={"agent_id": agent_id.lower()})
 
-    return await answered(services, read)
+    return json_response(await in_database(services, read))
 
 
 @router.post("/agents/{agent_id}/versions/{version_id}/activate", response_model=OneLaterAgent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,9 +16,12 @@ from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
 from chatstore_cli.domain.history import LARGEST_LIMIT
 from chatstore_cli.domain.recording import DEFAULT_SESSION
 from chatstore_cli.domain.times import format_instant
+from chatstore_cli.render.json_text import as_json
+from chatstore_cli.render.rows.sessions import message_row
 from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.requests import Reader, Served, Writer, of_all_tenants
+from chatstore_cli.server.routes.page_text import PageText
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.turns.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns, local_time
 
@@ -150,32 +154,33 @@ async def history(
     session_id: Annotated[str, Query(examples=["s-1"])],
     limit: Annotated[int, Query(description="Clamped to 1 to 500.")] = _DEFAULT_LIMIT,
 ) -> HistoryResponse:
-    """The newest messages of a session, from the journal and from MongoDB, each once."""
+    """The newest messages of a session, from the journal and from MongoDB, each once. They have at most 16 MiB."""
     of_all_tenants(access)
     if not session_id:
         raise Refusal(HTTPStatus.BAD_REQUEST, "session_id is required")
     found = await read_history(services, session_id, max(1, min(limit, LARGEST_LIMIT)))
     if found.messages:
         await note_reading(services, access, [(_LAYOUT, session_id)])
-    persisted = (shown.message.created_at for shown in found.messages if shown.persisted)
+    kept = _newest_that_fit(found.messages)
+    persisted = (shown.message.created_at for shown in kept if shown.persisted)
     return HistoryResponse(
         session_id=session_id,
-        messages=[_item(shown, session_id) for shown in found.messages],
-        counts={name: count or 0 for name, count in found.counts.items()},
+        messages=[_item(shown, session_id) for shown in kept],
+        counts={name: sum(shown.source == name for shown in kept) for name in found.counts},
         last_persisted_at=_instant(max(filter(None, persisted), default=None)),
     )
 
 
 @router.get("/api/conversation/history/{session_id:path}", response_model=ConversationResponse)
 async def conversation(services: Served, access: Reader, session_id: str) -> ConversationResponse:
-    """The newest 500 messages of a session."""
+    """The newest 500 messages of a session, of at most 16 MiB."""
     of_all_tenants(access)
     if not session_id:
         raise Refusal(HTTPStatus.BAD_REQUEST, "session_id is required")
     found = await read_history(services, session_id, LARGEST_LIMIT)
     if found.messages:
         await note_reading(services, access, [(_LAYOUT, session_id)])
-    items = [_item(shown, session_id) for shown in found.messages]
+    items = [_item(shown, session_id) for shown in _newest_that_fit(found.messages)]
     return ConversationResponse(
         session_id=session_id,
         total_messages=len(items),
@@ -224,6 +229,12 @@ async def read_history(services: Services, session_id: str, limit: int) -> ChatH
         raise Refusal(HTTPStatus.BAD_REQUEST, error.message) from error
     except ChatstoreError:  # the journal cannot be read
         return chat_history(cache.messages(session_id), None, session_id, limit)
+
+
+def _newest_that_fit(messages: list[HistoryMessage]) -> list[HistoryMessage]:
+    page = PageText()
+    fitting = takewhile(lambda shown: page.add(as_json(message_row(shown.message), indented=False)), reversed(messages))
+    return [*fitting][::-1]
 
 
 def _item(shown: HistoryMessage, session_id: str) -> HistoryItem:

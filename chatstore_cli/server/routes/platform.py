@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from chatstore_cli.core.workflow.client_chats import cache_seed
 from chatstore_cli.domain.api_keys import Access
@@ -16,9 +17,11 @@ from chatstore_cli.domain.errors import ChatstoreError, PrerequisiteRefused
 from chatstore_cli.domain.mixed_transcript import GENERAL_LAYOUT
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import format_instant
+from chatstore_cli.render.json_text import as_json
 from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.errors.error_bodies import Refusal, refusal_of
 from chatstore_cli.server.requests import Reader, Served, Writer
+from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.routes.platform_answers import (
     ChatIds,
     Exists,
@@ -40,6 +43,7 @@ _IN_PATHS = "!$&'()*+,;=:@"
 """Characters that a part of a path may have as they are."""
 _STATUS_NUMBERS = {SessionStatus.RUNNING: 0, SessionStatus.COMPLETED: 1, SessionStatus.FAILED: -1}
 _UNKNOWN_STATUS = -1
+_SMALLER_TRANSCRIPT = "Use limit={rows}, and after_sequence for the following messages, from 0."
 NO_GENERAL_CHAT = "General chat not found"
 
 
@@ -142,12 +146,17 @@ async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, 
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": RunningSessions}},
 )
-async def running(app_id: str, user_id: str, services: Served, access: Reader) -> StoredJson:
-    """The running sessions of a user, at most 100, the most recently updated first."""
-    found = []
-    if access.sees(app_id):
-        found = await services.reading.run(lambda: services.platform.running(app_id, user_id))
-    return StoredJson({"sessions": [session_body(*each) for each in found], "count": len(found)})
+async def running(app_id: str, user_id: str, services: Served, access: Reader) -> Response:
+    """The running sessions of a user, the most recently updated first: at most 100, and at most 16 MiB of artifacts."""
+
+    def read() -> bytes:
+        page = PageText()
+        for each in services.platform.running(app_id, user_id) if access.sees(app_id) else ():
+            if not page.add(as_json(session_body(*each), indented=False)):
+                break
+        return page.body("sessions", after={"count": len(page)})
+
+    return json_response(await services.reading.run(read))
 
 
 @router.get(
@@ -198,20 +207,30 @@ async def general_transcript(
     access: Reader,
     after_sequence: Annotated[int, Query(description="-1: the newest messages.")] = -1,
     limit: Annotated[int, Query(description="Clamped to 2,000. 0 and less: all messages.")] = 200,
-) -> StoredJson:
-    """A general chat with its messages: the oldest ones after `after_sequence`, or the newest ones."""
-    found = None
-    if access.sees(app_id):
-        found = await services.reading.run(
-            lambda: services.general.fetch_general_chat_transcript(
-                general_chat_id=general_chat_id, app_id=app_id, after_sequence=after_sequence, limit=limit
-            )
+) -> Response:
+    """A general chat with its messages: the oldest ones after `after_sequence`, or the newest ones.
+
+    Messages of more than 16 MiB get 413, with the limit that fits.
+    """
+    page = PageText()
+
+    def read() -> bytes | None:
+        found = services.general.stream_transcript(
+            general_chat_id=general_chat_id, app_id=app_id, after_sequence=after_sequence, limit=limit
         )
-    if found is None:
+        if found is None:
+            return None
+        facts, messages = found
+        for message in messages:
+            page.add_or_refuse(as_json(_iso(message), indented=False), _SMALLER_TRANSCRIPT)
+        return page.body("messages", before=_iso(facts))
+
+    body = await services.reading.run(read) if access.sees(app_id) else None
+    if body is None:
         raise Refusal(HTTPStatus.NOT_FOUND, NO_GENERAL_CHAT)
-    if found["messages"]:
+    if len(page):
         await note_reading(services, access, [(GENERAL_LAYOUT, general_chat_id)])
-    return StoredJson(_iso(found))
+    return json_response(body)
 
 
 def require_tenant(access: Access, tenant: str) -> None:

@@ -8,8 +8,10 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.readers import remarks_of
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, SessionPage, SessionView, list_sessions, show_session
 from chatstore_cli.core.sessions.message_page import LARGEST_PAGE as MOST_MESSAGES
 from chatstore_cli.core.sessions.message_page import MessagePlace, message_page
@@ -21,10 +23,12 @@ from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session, SessionStatus
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.artifacts import artifact_values
 from chatstore_cli.render.rows.sessions import foreign_row, message_row, session_row, session_view_row
 from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.routes.store_answers import MessageList, SessionList, ShownSession
 from chatstore_cli.server.routes.store_query import (
     Cursor,
@@ -83,7 +87,7 @@ async def sessions(
     count: Annotated[bool, Query(description="Also count the sessions that match, if that is quick.")] = False,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 20,
     cursor: Cursor = None,
-) -> StoredJson:
+) -> Response:
     """List sessions of all layouts, the most recently updated first, as `chatstore sessions list -o json`.
 
     No index has `title`, `model`, the `min_` filters and the orders of `sort`: such a list reads sessions one by one, at
@@ -98,7 +102,7 @@ async def sessions(
     )  # fmt: skip
     order = None if sort is None else SessionOrder.parse(sort)
 
-    def read() -> dict[str, Any]:
+    def read() -> bytes:
         stores = services.stores
         readers, left_out = readable_sessions(stores, layout)
         labels = shown_labels(stores, layout) if tag is None else label_store(stores)
@@ -110,15 +114,17 @@ async def sessions(
             pages.append(page)
             if count:
                 totals.append(session_total(page, readers, of_tenant))
-        found, next_cursor = _merged(pages, order, limit)
+        text = PageText()
+        next_cursor = _add_merged(text, pages, order, limit)
         sees_all = access.tenants is None
-        answer = {
-            "items": [session_row(each) for each in found],
+        answer: dict[str, Any] = {
             "next_cursor": next_cursor,
             "foreign_documents": [foreign_row(each) for page in pages for each in page.foreign] if sees_all else [],
             "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
             "notes": shown_notes(
-                access, readers, [*left_out, *(note for page in pages for note in page.notes)], of_database=left_out
+                access,
+                [*left_out, *remarks_of(readers)],
+                [*left_out, *(note for page in pages for note in page.notes)],
             ),
         }
         if count:
@@ -126,18 +132,24 @@ async def sessions(
             is_known = len(known) == len(totals)
             answer["total"] = sum(number for number, _ in known) if is_known else None
             answer["total_is_exact"] = is_known and all(is_exact for _, is_exact in known)
-        return answer
+        return text.body("items", after=answer)
 
-    return StoredJson(await services.reading.run(read))
+    return json_response(await services.reading.run(read))
 
 
-def _merged(pages: list[SessionPage], order: SessionOrder | None, limit: int) -> tuple[list[Session], str | None]:
-    """One page of the pages of several tenants, and its cursor."""
+def _add_merged(text: PageText, pages: list[SessionPage], order: SessionOrder | None, limit: int) -> str | None:
+    """Add one page of the pages of several tenants, and return its cursor."""
     every = [session for page in pages for session in page.sessions]
     every = sorted(every, key=SessionKey.of, reverse=True) if order is None else order.sorted(every)
-    has_more = any(page.is_truncated for page in pages) or len(every) > limit
-    found = every[:limit]
-    return found, SessionKey.of(found[-1]).to_cursor() if has_more and found and order is None else None
+    for each in every[:limit]:
+        row = as_json(session_row(each), indented=False)
+        if order is not None:
+            text.add_or_refuse(row, "A list with `sort` has one page: use limit={rows}.")
+        elif not text.add(row):
+            break
+    found = every[: len(text)]
+    has_more = any(page.is_truncated for page in pages) or len(every) > len(found)
+    return SessionKey.of(found[-1]).to_cursor() if has_more and found and order is None else None
 
 
 @router.get("/sessions/{session_id:path}/messages", response_class=StoredJson, responses={200: {"model": MessageList}})
@@ -154,25 +166,35 @@ async def messages(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
     cursor: Cursor = None,
-) -> StoredJson:
-    """List the messages of a session in their order. With `cursor`, the page after the one that has this next_cursor."""
+) -> Response:
+    """List the messages of a session in their order. With `cursor`, the page after the one that has this next_cursor.
+
+    A page ends before `limit` if its messages have more than 16 MiB. The newest messages (`last`) then get 413.
+    """
     given = {"after_sequence": after_sequence, "last": last, "cursor": cursor}
     if len(names := [name for name, value in given.items() if value is not None]) > 1:
         raise WrongUse(what=f"{names[0]} and {names[1]} cannot be combined.", hint="Remove one of them.")
     place = MessagePlace(after_sequence) if cursor is None else MessagePlace.from_cursor(cursor)
 
-    def read() -> tuple[Session, list[Message], MessagePlace | None]:
-        reader, found = visible_session(readable_sessions(services.stores, layout).readers, session_id, access)
-        if last is not None:
-            newest = reader.messages(found.session_id, MessageSelection(last=last))
-            return found, list(islice(newest, last)), None
-        return found, *message_page(reader, found.session_id, place, limit)
+    page = PageText()
 
-    found, page, following = await services.reading.run(read)
+    def read() -> tuple[Session, bytes]:
+        reader, found = visible_session(
+            readable_sessions(services.stores, layout).readers, session_id, access, count_to=0
+        )
+        following = None
+        if last is None:
+            _, following = message_page(reader, found.session_id, place, limit, lambda each: page.add(_text(each)))
+        else:
+            for each in islice(reader.messages(found.session_id, MessageSelection(last=last)), last):
+                page.add_or_refuse(_text(each), "Use a smaller `last`, or pages with `cursor`.")
+        next_cursor = None if following is None else following.to_cursor()
+        return found, page.body("items", after={"next_cursor": next_cursor})
+
+    found, body = await services.reading.run(read)
     if page:
         await note_reading(services, access, [(found.layout, found.session_id)])
-    next_cursor = None if following is None else following.to_cursor()
-    return StoredJson({"items": [message_row(each) for each in page], "next_cursor": next_cursor})
+    return json_response(body)
 
 
 @router.get("/sessions/{session_id:path}", response_class=StoredJson, responses={200: {"model": ShownSession}})
@@ -186,9 +208,11 @@ async def session(
 ) -> StoredJson:
     """Show a session with its first and last messages, as `chatstore sessions show -o json`."""
 
+    text = PageText()
+
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(readable_sessions(stores, layout).readers, session_id, access)
+        reader, _ = visible_session(readable_sessions(stores, layout).readers, session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,
@@ -196,6 +220,7 @@ async def session(
             last=last,
             artifacts=lambda: artifact_reader(stores),
             labels=shown_labels(stores, layout),
+            weigh=lambda each: text.add_or_refuse(_text(each), "Use a smaller `first` and `last`."),
         )
 
     view = await services.reading.run(read)
@@ -203,3 +228,7 @@ async def session(
         await note_reading(services, access, [(view.session.layout, view.session.session_id)])
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
     return StoredJson({**row, **artifact_values(view.artifacts), "notes": view.notes})
+
+
+def _text(message: Message) -> str:
+    return as_json(message_row(message), indented=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.readers import remarks_of
 from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
@@ -15,9 +17,11 @@ from chatstore_cli.domain.periods import chosen_period
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.usage import usage_report_row
 from chatstore_cli.render.rows.usage_costs import beside_usage, prices_row
 from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.routes.store_answers import ServerStatus, UsageReport
 from chatstore_cli.server.routes.store_query import (
     Layout,
@@ -72,7 +76,7 @@ async def usage(
     workflow: Workflow = None,
     status: SessionStatus | None = None,
     tag: Tag = None,
-) -> StoredJson:
+) -> Response:
     """Report tokens and cost by one or several keys, as `chatstore usage -o json`."""
     groupings = _groupings(by)
     named = {
@@ -86,7 +90,7 @@ async def usage(
         tag=None if tag is None else checked_tag(tag),
     )  # fmt: skip
 
-    def read() -> dict[str, Any]:
+    def read() -> bytes:
         stores, settings = services.stores, services.settings.chatstore.usage
         pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
         readers, left_out = readable_sessions(stores, layout)
@@ -96,17 +100,20 @@ async def usage(
             ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
             labels=None if tag is None else label_store(stores),
         )  # fmt: skip
-        answer = {
-            "items": [usage_report_row(row, digits) for row in report.rows],
+        text = PageText()
+        for row in report.rows:
+            text.add_or_refuse(as_json(usage_report_row(row, digits), indented=False), "Use top={rows}, or a filter.")
+        answer: dict[str, Any] = {
             "next_cursor": None,
             **beside_usage(report.totals, period, settings.currency, digits),
         }
         if pricing is not None:
             missing, notes = pricing.missing_prices(), pricing.model_notes
             answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
-        return {**answer, "notes": shown_notes(access, readers, [*left_out, *report.notes], of_database=left_out)}
+        shown = shown_notes(access, [*left_out, *remarks_of(readers)], [*left_out, *report.notes])
+        return text.body("items", after={**answer, "notes": shown})
 
-    return StoredJson(await services.reading.run(read))
+    return json_response(await services.reading.run(read))
 
 
 def _groupings(by: str) -> list[UsageGrouping]:

@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.labels.labelled import refs_with_tag
 from chatstore_cli.core.search.run import MessageSearch
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.periods import read_period
-from chatstore_cli.domain.search.models import SearchHit, SearchMode, SearchQuery
+from chatstore_cli.domain.search.models import SearchMode, SearchQuery
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.search import hit_row
 from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.routes.store_answers import HitList
 from chatstore_cli.server.routes.store_query import (
     Cursor,
@@ -60,7 +63,7 @@ async def search(
     case: Annotated[bool, Query(description="Distinguish capital and small letters.")] = False,
     limit: Annotated[int, Query(ge=1, le=_LARGEST_PAGE)] = 20,
     cursor: Cursor = None,
-) -> StoredJson:
+) -> Response:
     """Find the messages that have all words of a text, the newest first, as `chatstore search -o json`.
 
     Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
@@ -70,22 +73,27 @@ async def search(
     tenants = wanted_tenant(access, tenant)
     filters = (layout, tenants[0] if tenants else None, user, session, role, period.since, period.until)
     query = SearchQuery(text, mode, case, *filters)
+    shown: list[tuple[str, str]] = []
     word = None if tag is None else checked_tag(tag)
 
-    def read() -> tuple[list[SearchHit], str | None, list[str]]:
+    def read() -> bytes:
         readers, left_out = readable_sessions(services.stores, layout)
         searchers = message_searchers(readers)
         asked = query
         if word is not None:
-            tagged = refs_with_tag(label_store(services.stores), word, [each.layout for each in readers])
+            tagged = refs_with_tag(readers, label_store(services.stores), word, query.tenant_id)
             asked = replace(query, among=tagged)
         found = MessageSearch(searchers, asked, limit=limit, cursor=cursor)
         if session is not None:
             _require(session)
-        hits = list(found.hits()) if tenants else []
+        text = PageText()
+        for hit in found.hits() if tenants else ():
+            text.add_or_refuse(as_json(hit_row(hit), indented=False), "Use limit={rows}.")
+            shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
-        return hits, found.next_cursor, shown_notes(access, readers, [*left_out, *found.notes], of_database=left_out)
+        notes = shown_notes(access, [*left_out, *found.collection_notes], [*left_out, *found.notes])
+        return text.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 
     def _require(session_id: str) -> None:
         try:
@@ -93,6 +101,6 @@ async def search(
         except Conflict:  # it is searched in each of the layouts that have it
             return
 
-    hits, next_cursor, notes = await services.reading.run(read)
-    await note_reading(services, access, [(hit.layout, hit.message.session_id) for hit in hits])
-    return StoredJson({"items": [hit_row(hit) for hit in hits], "next_cursor": next_cursor, "notes": notes})
+    body = await services.reading.run(read)
+    await note_reading(services, access, shown)
+    return json_response(body)
