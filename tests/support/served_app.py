@@ -17,6 +17,7 @@ from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.server.app import create_app
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.turns.responders.registry import responder_of
+from tests.support.mongod import poll
 
 
 @dataclass
@@ -40,6 +41,12 @@ class Served:
         with pytest.raises(WebSocketDisconnect) as caught, self.socket(path, headers) as socket:
             socket.receive_json()
         return caught.value.code, caught.value.reason
+
+    def wait_until_prepared(self) -> None:
+        """The server has created its indexes, and with them its collections."""
+        preparation = self.services.preparation
+        assert preparation is not None
+        poll(lambda: preparation.is_complete, what="the end of the preparation")
 
     def framework(self) -> Any:
         """The FastAPI application behind the gate."""
