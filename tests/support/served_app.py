@@ -58,6 +58,8 @@ def settings_of(
 ) -> Settings:
     """Settings whose state and journals are in the folder. `server` are settings of chatstore.server.
 
+    A recorded message is stored soon: its worker waits for others for 50 ms and not for a second.
+
     Without a URI the database is disabled: everything else of the server is quicker without one.
     """
     default = Settings()
@@ -68,6 +70,7 @@ def settings_of(
         enabled=uri is not None,
         database=database,
         cache=cache,
+        worker=replace(default.mongo.worker, interval_seconds=0.05),
         timeout_seconds=timeout,
     )
     of_server = replace(default.chatstore.server, **server)
