@@ -204,6 +204,8 @@ class Services:
         worker = self.worker
         if worker is not None:
             await self.recording.run(lambda: worker.stop(_STORE_SECONDS))
+        if self.preparation is not None:
+            self.preparation.close()
         await self.recording.run(self.cache.close)
         with suppress(ChatstoreError):  # a database that hangs is not waited for
             await self.recording.run(self._close_connections, seconds=_CLOSE_SECONDS)
