@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import dropwhile, islice, pairwise
+from itertools import islice, pairwise
 
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
-from chatstore_cli.domain.session_reader import ReaderBackInTime, ReaderBySequence, ReaderByTime, SessionReader
+from chatstore_cli.domain.session_reader import ReaderBySequence, ReaderByTime, SessionReader
 from chatstore_cli.domain.times import as_utc
 
 LARGEST_PAGE = 1_000
@@ -76,9 +76,9 @@ def message_page(
 
     The page ends before the first message that does not fit. The first one must fit.
     """
-    messages = _from_place(reader, session_id, place)
+    messages = _from_place(reader, session_id, place, limit)
     if messages is None:
-        selection = MessageSelection(after_sequence=place.after_sequence)
+        selection = MessageSelection(after_sequence=place.after_sequence, first=place.skip + limit + 1)
         messages = islice(reader.messages(session_id, selection), place.skip, None)
     found: list[Message] = []
     page: list[Message] = []
@@ -109,7 +109,7 @@ def page_around(
     The first page if the session no longer has the message.
     """
     if isinstance(reader, ReaderByTime) and hit.created_at is not None:
-        messages = reader.messages_from(session_id, hit.created_at)
+        messages = reader.messages_from(session_id, hit.created_at, limit + _OF_ONE_SECOND)
         found = [] if messages is None else list(islice(_from_hit(messages, hit, before), limit + 1))
         if found:
             last = found[:limit][-1]
@@ -152,25 +152,38 @@ def _after_sequence(place: MessagePlace, found: Sequence[Message]) -> MessagePla
     return replace(place, skip=place.skip + len(found) - 1)
 
 
-def _from_place(reader: SessionReader, session_id: str, place: MessagePlace) -> Iterator[Message] | None:
+def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, limit: int) -> Iterator[Message] | None:
     """The messages after the place, if the reader finds them by their time."""
     if place.created_at is None or not isinstance(reader, ReaderByTime):
         return None
-    messages = reader.messages_from(session_id, place.created_at)
-    return None if messages is None else _after_place(messages, place, place.created_at)
+    messages = reader.messages_from(session_id, place.created_at, limit + _OF_ONE_SECOND)
+    return None if messages is None else _beyond(messages, place, place.created_at, back=False)
 
 
-def _after_place(messages: Iterator[Message], place: MessagePlace, moment: datetime) -> Iterator[Message]:
+def _beyond(messages: Iterator[Message], place: MessagePlace, moment: datetime, *, back: bool) -> Iterator[Message]:
+    """The messages beyond that of the place; if it no longer exists, those whose time and sequence are not before it.
+
+    `back`: the messages come newest first.
+    """
     wanted = (moment, _ABSENT if place.sequence is None else place.sequence)
-    equal: list[Message] = []
-    for message in dropwhile(lambda each: _key(each) < wanted, messages):
-        if _key(message) != wanted:
-            yield from equal
+    of_its_instant: list[Message] = []
+
+    def rest() -> Iterator[Message]:
+        return (each for each in of_its_instant if (_key(each) <= wanted if back else _key(each) >= wanted))
+
+    for message in messages:
+        key = _key(message)
+        if key[0] == moment:
+            if key == wanted and message.message_id == place.message_id:
+                yield from messages
+                return
+            of_its_instant.append(message)
+        elif (key[0] < moment) is back:
+            yield from rest()
             yield message
             yield from messages
             return
-        equal = [] if message.message_id == place.message_id else [*equal, message]
-    yield from equal
+    yield from rest()
 
 
 def _key(message: Message) -> tuple[datetime, int]:
@@ -201,10 +214,10 @@ def page_before(
     """
     if start.skip > LARGEST_PAGE:
         raise BadValue(name="--cursor", value=start.to_cursor(), expected="the start of a page")
-    if isinstance(reader, ReaderBackInTime) and start.created_at is not None:
+    if isinstance(reader, ReaderByTime) and start.created_at is not None:
         newest_first = reader.messages_until(session_id, start.created_at, limit + start.skip + _OF_ONE_SECOND)
         if newest_first is not None:
-            earlier = _before_place(newest_first, start, start.created_at)
+            earlier = _beyond(newest_first, start, start.created_at, back=True)
             page = list(islice(earlier, start.skip, start.skip + limit))[::-1]
             return page, _at_message(MessagePlace(), page[-1]) if page else None
     if isinstance(reader, ReaderBySequence) and start.sequence is not None:
@@ -243,17 +256,3 @@ def _until(
 
 def _at_message(place: MessagePlace, last: Message) -> MessagePlace:
     return replace(place, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id)
-
-
-def _before_place(newest_first: Iterator[Message], start: MessagePlace, moment: datetime) -> Iterator[Message]:
-    """The messages before a start, newest first: the mirror image of `_after_place`."""
-    wanted = (moment, _ABSENT if start.sequence is None else start.sequence)
-    equal: list[Message] = []
-    for message in dropwhile(lambda each: _key(each) > wanted, newest_first):
-        if _key(message) != wanted:
-            yield from equal
-            yield message
-            yield from newest_first
-            return
-        equal = [] if message.message_id == start.message_id else [*equal, message]
-    yield from equal

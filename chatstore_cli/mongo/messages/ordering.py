@@ -36,6 +36,9 @@ LARGE_SECOND = 5_000
 BATCH = 1_000
 """Documents in one answer of the server. By default an answer has 16 MiB, which is about 100 MiB decoded."""
 
+EXTRA_ROWS = 2
+"""Rows beyond a limit that usually show that it is reached: the next one, and one of another second."""
+
 _ABSENT = -1
 
 
@@ -57,13 +60,19 @@ class MessagesInOrder:
         self._doing = doing
         with driver_errors(doing):
             # From the index alone: the forms of the times may include those of documents that are not messages.
-            covered = {"_id": 0, "created_at": 1, "session_id": 1}
+            covered = {"_id": 0, "created_at": 1}
             rows = messages.find(of_session, covered).sort("created_at", -1).limit(SMALL_SESSION + 1)
-            self._newest = [row.get("created_at") for row in rows]
+            self._newest = [row.get("created_at") for row in rows.batch_size(SMALL_SESSION + 1)]
             if len(self._newest) > SMALL_SESSION:
-                for condition in ({}, *({"created_at": each.condition} for each in Range)):
-                    oldest = messages.find({**of_session, **condition}, covered).sort("created_at", 1).limit(1)
-                    self._newest += [row.get("created_at") for row in oldest]
+                self._newest += self._oldest(of_session)
+                # In the index, a range lies in one piece. So no other one is between two ends in the same range.
+                if len(ends := {range_of(self._newest[0]), range_of(self._newest[-1])}) > 1 or None in ends:
+                    for each in Range:
+                        self._newest += self._oldest({**of_session, "created_at": each.condition})
+
+    def _oldest(self, condition: Document) -> list[Any]:
+        rows = self._messages.find(condition, {"_id": 0, "created_at": 1}).sort("created_at", 1).limit(1)
+        return [row.get("created_at") for row in rows]
 
     @property
     def is_empty(self) -> bool:

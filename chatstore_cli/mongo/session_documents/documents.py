@@ -164,6 +164,10 @@ def in_order(sequences: Sequence[Any]) -> Sequence[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
+NO_SEQUENCE = -(2**63)
+"""The key of a message without a sequence that no numbered one precedes."""
+
+
 def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]:
     """The keys that order the messages of an array: their own sequence, or their predecessor's if they have none.
 
@@ -172,7 +176,7 @@ def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]
     if set(map(type, sequences)) <= {int}:
         return list(sequences)
     keys: list[int] = []
-    key = -(2**63) if before is None else before
+    key = NO_SEQUENCE if before is None else before
     for sequence in sequences:
         number = whole_number(sequence)
         key = key if number is None else number

@@ -92,7 +92,7 @@ async def message(
     place = MessagePlace.from_cursor(hit)
 
     def read() -> tuple[Session, list[Message], str]:
-        reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access)
+        reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access, count_to=0)
         page, _ = page_around(reader, session_id, place, 0, 1)
         if not page or not is_at(page[0], place):
             raise NotFound(

@@ -28,6 +28,8 @@ from chatstore_cli.wiring.labels import shown_labels
 router = APIRouter(include_in_schema=False)
 
 _ROWS = 50
+COUNTED = 1_000
+"""Messages are counted up to this many, so that a long session opens as quickly as a short one."""
 _FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
@@ -55,7 +57,7 @@ async def session(
 
     def read() -> tuple[Session, list[Message], MessagePlace | None]:
         stores = services.stores
-        reader, found = visible_session(stores.session_readers(layout or None), session_id, access)
+        reader, found = visible_session(stores.session_readers(layout or None), session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
         if at == "end":  # one more message shows whether there is a page before
             newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))

@@ -174,7 +174,7 @@ async def messages(
     page = PageText()
 
     def read() -> tuple[Session, bytes]:
-        reader, found = visible_session(services.stores.session_readers(layout), session_id, access)
+        reader, found = visible_session(services.stores.session_readers(layout), session_id, access, count_to=0)
         following = None
         if last is None:
             _, following = message_page(reader, found.session_id, place, limit, lambda each: page.add(_text(each)))
@@ -205,7 +205,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(stores.session_readers(layout), session_id, access)
+        reader, _ = visible_session(stores.session_readers(layout), session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,

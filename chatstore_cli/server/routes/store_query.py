@@ -87,15 +87,17 @@ def shown_notes(access: Access, of_collections: Sequence[str], notes: Sequence[s
     return [note for note in dict.fromkeys(notes) if note not in hidden]
 
 
-def visible_session(readers: Sequence[SessionReader], session_id: str, access: Access) -> tuple[SessionReader, Session]:
+def visible_session(
+    readers: Sequence[SessionReader], session_id: str, access: Access, count_to: int | None = None
+) -> tuple[SessionReader, Session]:
     """The session, if the caller sees its tenant. For a caller of some tenants the sessions of others do not exist.
 
     So errors must not name similar ids, or other layouts that have this id: these may be other tenants'.
     """
     if access.tenants is None:
-        return find_session(readers, session_id)
-    found = [(each, stored) for each in readers if (stored := each.find(session_id)) is not None]
+        return find_session(readers, session_id, count_to)
+    found = [(each, stored) for each in readers if (stored := each.find(session_id, count_to)) is not None]
     visible = [(each, stored) for each, stored in found if access.sees(stored.tenant_id)]
     if not visible:
         raise NotFound(kind_of_thing="session", name=session_id, where="")
-    return find_session([each for each, _ in visible], session_id)
+    return find_session([each for each, _ in visible], session_id, count_to)

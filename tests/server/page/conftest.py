@@ -51,10 +51,12 @@ def samples(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterato
         created: dict[str, str] = json.loads(keyed("serve", "keys", "create", "-o", "json", *arguments).out)
         return created
 
-    admin, tenant = key("--name", "a", "--right", "admin"), key("--name", "t", "--tenant", "oakline-travel")
-    revoked = key("--name", "r")
     database = mongod.client()[name]
-    with running_server(chatstore, *demo) as server, running_server(keyed) as keyed_server:
+    with running_server(chatstore, *demo, wait=False) as server, running_server(keyed, wait=False) as keyed_server:
+        admin, tenant = key("--name", "a", "--right", "admin"), key("--name", "t", "--tenant", "oakline-travel")
+        revoked = key("--name", "r")
+        server.wait_until_it_serves()
+        keyed_server.wait_until_it_serves()
         assert keyed("serve", "keys", "revoke", revoked["key_id"]).code == 0
         _store_hostile(database)
         tagged = chatstore("sessions", "tag", HOSTILE_ID, *(f"<b>{n}</b>" for n in range(50)))

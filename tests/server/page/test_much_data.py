@@ -88,6 +88,16 @@ def store_long_sessions(database: Any) -> None:
         {"id": f"i{number}", "type": "message", "role": role[number % 2], "content": [texts[number]]}
         for number in range(LONG)
     ]
+    database["sessions"].insert_one(
+        {"session_id": "agent-long", "user_id": "ana", "agent_id": "helper", "created_at": WHEN, "updated_at": WHEN}
+    )
+    database["messages"].insert_many(
+        {
+            "session_id": "agent-long", "role": role[number % 2], "content": texts[number], "created_at": moments[number],
+            **({"sequence": "odd"} if number % 10 == 9 else {"sequence": number} if number % 10 > 3 else {}),
+        }
+        for number in range(LONG)
+    )  # fmt: skip
     sample = database["lk_transcripts"].find_one()
     database["lk_transcripts"].insert_one(
         sample | {"_id": ObjectId(), "sessionId": "call-long", "chatHistory": {"items": items}}
@@ -96,7 +106,7 @@ def store_long_sessions(database: Any) -> None:
 
 SESSIONS = [
     ("messages", "numbered"), ("messages", "restarted"), ("messages", "bare"), ("messages", "mixed"),
-    ("workflow", "segmented"), ("general", "generalchat-long"), ("threads", "thread-long"), ("calls", "call-long"),
+    ("agent_sessions", "agent-long"), ("workflow", "segmented"), ("general", "generalchat-long"), ("threads", "thread-long"), ("calls", "call-long"),
 ]  # fmt: skip
 
 
