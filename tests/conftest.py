@@ -438,7 +438,8 @@ class Chatstore:
         return {name: value for name, value in merged.items() if value is not None}
 
 
-def _chatstore(parent: Path, **variables: str) -> Chatstore:
+def chatstore_in(parent: Path, **variables: str) -> Chatstore:
+    """The command in a home of its own below a folder, with these variables beside PATH and the locale."""
     folder = parent / "work"
     folder.mkdir()
     passed_on = {name: os.environ[name] for name in ("PATH", "CHATSTORE_MONGOD") if name in os.environ}
@@ -448,7 +449,7 @@ def _chatstore(parent: Path, **variables: str) -> Chatstore:
 @pytest.fixture
 def chatstore(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Chatstore:
     """The command on the shared server and the test's own database: `chatstore("sessions", "list").out`."""
-    return _chatstore(tmp_path, CHATSTORE_URI=mongo_uri, CHATSTORE_DATABASE=database.name)
+    return chatstore_in(tmp_path, CHATSTORE_URI=mongo_uri, CHATSTORE_DATABASE=database.name)
 
 
 @pytest.fixture(scope="module")
@@ -457,14 +458,14 @@ def module_chatstore(
 ) -> Chatstore:
     """The command on the shared server and the module's database. It only reads; nothing in its environment changes."""
     folder = tmp_path_factory.mktemp("module")
-    return _chatstore(folder, CHATSTORE_URI=mongod.uri, CHATSTORE_DATABASE=module_database.name)
+    return chatstore_in(folder, CHATSTORE_URI=mongod.uri, CHATSTORE_DATABASE=module_database.name)
 
 
 @pytest.fixture
 def postgres_chatstore(tmp_path: Path, postgres: Postgres) -> Iterator[Chatstore]:
     """The command with threads in a new PostgreSQL database. No MongoDB answers, so a command that asks it fails."""
     name = postgres.new_database()
-    yield _chatstore(
+    yield chatstore_in(
         tmp_path,
         CHATSTORE_URI="mongodb://127.0.0.1:1",
         CHATSTORE_MONGO__TIMEOUT_SECONDS="5",
@@ -477,4 +478,4 @@ def postgres_chatstore(tmp_path: Path, postgres: Postgres) -> Iterator[Chatstore
 @pytest.fixture
 def chatstore_without_database(tmp_path: Path) -> Chatstore:
     """The command without any setting."""
-    return _chatstore(tmp_path)
+    return chatstore_in(tmp_path)

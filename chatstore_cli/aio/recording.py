@@ -77,6 +77,13 @@ class LocalChatCache(OrderedFace[library.LocalChatCache]):
         calls = self._calls_of(session_id)
         return calls.call(self.synchronous.history, session_id, synchronous_of(storage), limit)
 
+    @coroutine_function
+    def forget_deleted(
+        self, session_id: str, storage: MongoChatStorage | library.MongoChatStorage
+    ) -> Coroutine[Any, Any, None]:
+        """Forget the messages in memory that were deleted with their session. Raises Unreachable, NotAllowed."""
+        return self._calls_of(session_id).call(self.synchronous.forget_deleted, session_id, synchronous_of(storage))
+
     def messages(self, session_id: str | None, limit: int | None = None) -> list[Message]:
         """The newest messages of a session that are in memory, in order of (instant, sequence)."""
         return self.synchronous.messages(session_id, limit)

@@ -217,9 +217,9 @@ def _profiles(context: typer.Context) -> Iterable[str]:
 
 
 def _zones(_context: typer.Context) -> Iterable[str]:
-    from zoneinfo import available_timezones
+    from chatstore_cli.config.time_zones import zone_names
 
-    return sorted(available_timezones())
+    return zone_names()
 
 
 def _roles(_context: typer.Context) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, tzinfo
+from functools import cache
 
 _OFFSET = re.compile(r"(utc|gmt|z)?\s*[+-]\s*\d.*", re.IGNORECASE)
 _EXAMPLE = "use a name such as Europe/Berlin"
@@ -13,9 +14,9 @@ def time_zone(name: str) -> tzinfo:
     """The time zone of that name, which may be in any case. Raises ValueError, which suggests similar names."""
     if name.upper() == "UTC":
         return UTC
-    from zoneinfo import ZoneInfo, available_timezones
+    from zoneinfo import ZoneInfo
 
-    known = {zone.lower(): zone for zone in available_timezones()}
+    known = {zone.lower(): zone for zone in zone_names()}
     spelled = known.get(name.lower())
     if spelled is not None:
         return ZoneInfo(spelled)
@@ -28,6 +29,14 @@ def time_zone(name: str) -> tzinfo:
         else f"{_EXAMPLE} (the Python package tzdata has all of them)."
     )
     raise ValueError(f"{name!r} is not in this machine's table of time zones: {hint}")
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """The names of this machine's table. Reading it takes some 20 ms, so it is read once."""
+    from zoneinfo import available_timezones
+
+    return tuple(sorted(available_timezones()))
 
 
 def _similar(name: str, known: dict[str, str]) -> list[str]:

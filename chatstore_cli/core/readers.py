@@ -125,9 +125,14 @@ def _suggestion(readers: Sequence[SessionReader], session_id: str) -> list[str]:
     return [] if meant is None else [meant]
 
 
-def find_session(readers: Sequence[SessionReader], session_id: str) -> tuple[SessionReader, Session]:
-    """The session of that id, and the reader that has it. Raises NotFound, and Conflict if two layouts have it."""
-    matches = [(reader, session) for reader in readers if (session := reader.find(session_id)) is not None]
+def find_session(
+    readers: Sequence[SessionReader], session_id: str, count_to: int | None = None
+) -> tuple[SessionReader, Session]:
+    """The session of that id, and the reader that has it. Raises NotFound, and Conflict if two layouts have it.
+
+    Messages that are stored one by one are counted up to `count_to`.
+    """
+    matches = [(reader, session) for reader in readers if (session := reader.find(session_id, count_to)) is not None]
     if not matches:
         foreign = [f"{each.remark}." for each in foreign_of(readers)]
         searched = alternatives([reader.layout for reader in readers])

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from chatstore_cli.domain.content import json_safe
-from chatstore_cli.domain.times import rfc3339
+from chatstore_cli.domain.times import format_instant, read_instant, rfc3339
 
 ROLES = frozenset({"user", "assistant", "system", "tool"})
 
@@ -14,12 +14,42 @@ GENERAL_AGENT = "general_agent"
 """The `source` (or `metadata.source`) of the general agent's messages, which `resume` leaves out."""
 
 
+class ReplyTo(NamedTuple):
+    """The message of the same session that a message answers: its time, and its id if it has one."""
+
+    created_at: datetime
+    message_id: str | None = None
+
+    def to_fields(self) -> dict[str, str]:
+        """As `reply_to` of a journal line and of a stored document."""
+        instant = {"created_at": format_instant(self.created_at)}
+        return instant if self.message_id is None else {"message_id": self.message_id, **instant}
+
+
+def read_reply_to(stored: object) -> ReplyTo | None:
+    """What a journal line or a document has in `reply_to`; None if it has nothing of this form."""
+    if not isinstance(stored, dict):
+        return None
+    created_at, message_id = read_instant(stored.get("created_at")), stored.get("message_id")
+    if created_at is None:
+        return None
+    return ReplyTo(created_at, message_id if isinstance(message_id, str) and _is_id(message_id) else None)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:  # half a character, in a journal of another program
+        return False
+
+
 class Message(NamedTuple):
     """One turn.
 
     `content` is any JSON value. `created_at` is in UTC, with its zone, or None if none is stored. `sequence` orders the
-    messages of a session and may have gaps. `name` is the speaker. `metadata` is as stored. It is a tuple because a frozen
-    dataclass takes four times as long to create, and a history may have a hundred thousand messages.
+    messages of a session and may have gaps. `name` is the speaker. `metadata` is as stored. `reply_to` is known of recorded
+    messages only. It is a tuple because a frozen dataclass takes four times as long to create, and a history may have a
+    hundred thousand messages.
     """
 
     session_id: str
@@ -34,6 +64,7 @@ class Message(NamedTuple):
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
     metadata: dict[str, Any] = {}  # noqa: RUF012 - the default of a tuple's field; messages are never changed
+    reply_to: ReplyTo | None = None
 
     @property
     def from_general_agent(self) -> bool:

@@ -120,8 +120,12 @@ class SessionKey:
 
 @dataclass(frozen=True, slots=True)
 class MessageSelection:
-    """Which messages of a session: the newest `last`, those after `after_sequence`, with or without the general agent's."""
+    """Which messages of a session: the newest `last`, those after `after_sequence`, with or without the general agent's.
+
+    `first` ends the selection after so many of these, so that a reader fetches no more than a page of a long session.
+    """
 
     last: int | None = None
     after_sequence: int | None = None
     include_general: bool = True
+    first: int | None = None

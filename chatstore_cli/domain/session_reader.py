@@ -39,8 +39,12 @@ class SessionReader(Protocol):
         The cost is that of the requested sessions: an index scan without message bodies.
         """
 
-    def find(self, session_id: str) -> Session | None:
-        """The facts of one session, or None."""
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
+        """The facts of one session, or None.
+
+        Messages that are stored one by one are counted up to `count_to`, and all of them without it. The times of a
+        session with more messages than that may be those of a list.
+        """
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in their order, streamed. Raises NotFound if the session does not exist."""
@@ -148,8 +152,14 @@ class ReaderBySequence(Protocol):
 class ReaderByTime(Protocol):
     """A reader whose messages are in the order of their times."""
 
-    def messages_from(self, session_id: str, instant: datetime) -> Iterator[Message] | None:
-        """The messages from the second of this instant on, in their order; None if the stored times have several forms."""
+    def messages_from(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages from the second of this instant on, in their order; None if the stored times have several forms.
+
+        About `at_once` of them are fetched in one answer.
+        """
+
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, the newest first; None as for `messages_from`."""
 
 
 MOST_NAMES = 100_000

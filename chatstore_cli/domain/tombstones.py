@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from chatstore_cli.domain.identity import identity_by_message_id, session_prefix
 from chatstore_cli.domain.journal import Entry
+from chatstore_cli.domain.message import ReplyTo, read_reply_to
 from chatstore_cli.domain.times import read_instant, to_milliseconds
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -29,11 +31,26 @@ class Tombstone:
         """
         return created_at is None or created_at <= self.deleted_at or identity in self.row_ids
 
+    def covers_answer(self, session_id: str, reply_to: ReplyTo | None) -> bool:
+        """Whether the message that a message of the session answers was deleted. Then the answer is deleted with it.
+
+        An answer may be recorded after the deletion: it was already being written when the session was deleted.
+        """
+        if reply_to is None:
+            return False
+        asked = reply_to.message_id
+        identity = "" if asked is None else identity_by_message_id(session_prefix(session_id), session_id, asked)
+        return self.covers(reply_to.created_at, identity)
+
 
 def is_covered(tombstones: Mapping[str, Tombstone], entry: Entry) -> bool:
     """Whether one of the tombstones, by session, covers a line of a journal."""
     tombstone = tombstones.get(entry.session_id)
-    return tombstone is not None and tombstone.covers(read_instant(entry.instant), entry.identity)
+    if tombstone is None:
+        return False
+    if tombstone.covers(read_instant(entry.instant), entry.identity):
+        return True
+    return tombstone.covers_answer(entry.session_id, read_reply_to(entry.fields.get("reply_to")))
 
 
 def deletion_instant(now: datetime) -> datetime:

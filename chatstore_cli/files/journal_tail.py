@@ -19,7 +19,7 @@ from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.field_mapping import FieldMapping
 from chatstore_cli.domain.history import JournalTail, NewestInstants
 from chatstore_cli.domain.identity import content_key
-from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.message import Message, read_reply_to
 from chatstore_cli.domain.times import as_utc, format_instant
 from chatstore_cli.files import journal_lines
 from chatstore_cli.files.journal_names import is_compressed, read_journal_name
@@ -241,6 +241,7 @@ def _message(fields: dict[str, Any]) -> Message:
         calls if isinstance(calls := get("tool_calls"), list) else None,
         _text(get("tool_call_id")),
         fields["metadata"],
+        read_reply_to(get("reply_to")),
     )
 
 

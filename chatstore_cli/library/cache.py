@@ -96,17 +96,32 @@ class LocalChatCache(ChatCache):
 
         Recorded messages are read from the journals, which include the lines of other processes, or from memory if there
         are no journals. If MongoDB is unreachable, the recorded messages are returned and `failure` has the error.
-        Raises BadValue, and ChatstoreError for a journal that cannot be read.
+        Messages that were deleted with their session are left out, and leave memory. Raises BadValue, and ChatstoreError
+        for a journal that cannot be read.
         """
-        from chatstore_cli.core.sessions.history import chat_history, history_of
+        from chatstore_cli.core.sessions.history import history_of
         from chatstore_cli.domain.history import check_limit
         from chatstore_cli.wiring.history import journal_tail
 
         check_limit(limit)
         if self.disk_path is None:
-            return chat_history(self.messages(session_id), storage, session_id, limit)
-        recorded = journal_tail(self.disk_path, session_id, limit).journals
-        return history_of(recorded, (lambda: storage) if storage is not None else None, session_id, limit)
+            recorded = [self.messages(session_id)]
+        else:
+            recorded = journal_tail(self.disk_path, session_id, limit).journals
+        open_storage = (lambda: storage) if storage is not None else None
+        found = history_of(recorded, open_storage, session_id, limit, self.known_tombstone(session_id))
+        if found.asked and found.tombstone is not None:
+            self.forget(session_id, found.tombstone)
+        return found
+
+    def forget_deleted(self, session_id: str, storage: MongoChatStorage) -> None:
+        """Forget the messages in memory that were deleted with their session. `messages` does not return them any more.
+
+        It is one look-up in MongoDB. Raises Unreachable, NotAllowed.
+        """
+        tombstone = storage.tombstone(session_id)
+        if tombstone is not None:
+            self.forget(session_id, tombstone)
 
     def __enter__(self) -> LocalChatCache:
         return self

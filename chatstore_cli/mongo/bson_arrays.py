@@ -63,8 +63,7 @@ class StoredArray:
         self._field = field
         self._match = {"$match": {"_id": document_id}}
         self._held = _held(collection, document_id, field) if in_memory else None
-        if not in_memory:
-            self._raw = collection.with_options(codec_options=RAW)
+        self._collection = collection
         self._array = {"$cond": [{"$isArray": f"${field}"}, f"${field}", []]}
         marks = [{"$bsonSize": "$$e"}, *(f"$$e.{name}" for name in _MARKS)]
         # A path into an array would return the values of the documents in it.
@@ -172,7 +171,8 @@ class StoredArray:
 
     def _answer(self, fields: Document) -> bytes:
         projection = {"$project": {"_id": 0, **fields}}
-        found = next(iter(self._raw.aggregate([self._match, projection])), None)
+        raw = self._collection.with_options(codec_options=RAW)
+        found = next(iter(raw.aggregate([self._match, projection])), None)
         if found is None:
             raise self._rewritten()
         return found.raw if isinstance(found.raw, bytes) else bytes(found.raw)  # newer drivers give a view

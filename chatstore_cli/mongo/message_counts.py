@@ -10,6 +10,9 @@ from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.exact import exactly
 from chatstore_cli.mongo.identifiers import addressable_id, id_condition, id_values
 
+NO_COUNT_LIMIT = 2**31 - 2
+"""The greatest limit that the server's count takes, less the one by which `of` counts on."""
+
 _USUAL_MESSAGE_COUNT = 150
 
 

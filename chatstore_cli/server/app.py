@@ -23,7 +23,17 @@ from chatstore_cli.server.errors.error_bodies import Form, Refusal, answer_to, f
 from chatstore_cli.server.errors.invalid_requests import answer_to_invalid
 from chatstore_cli.server.metrics import Metrics
 from chatstore_cli.server.openapi import openapi_of
-from chatstore_cli.server.page import copying, deletion, refusals, session, sign_in, storage, views
+from chatstore_cli.server.page import (
+    copying,
+    deletion,
+    reference,
+    refusals,
+    session,
+    sign_in,
+    storage,
+    time_zone,
+    views,
+)
 from chatstore_cli.server.routes import (
     agents,
     agents_v1,
@@ -63,6 +73,8 @@ ROUTERS = (
     copying.router,
     deletion.router,
     storage.router,
+    time_zone.router,
+    reference.router,
 )
 
 _MESSAGES = {"There was an error parsing the body": "The body cannot be read: it has too many levels or digits."}
@@ -76,7 +88,7 @@ def create_app(services: Services) -> ASGIApp:
         version=__version__,
         summary="The stored conversations of a chat product.",
         lifespan=_lifespan,
-        docs_url="/docs",
+        docs_url=None,  # the framework's page loads scripts from another host: see page/reference.py
         redoc_url=None,
     )
     app.state.services = services
@@ -167,7 +179,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     is_unknown = error.status_code == HTTPStatus.NOT_FOUND and form_of(request.scope["path"]) is Form.ERROR_TEXT
     message = "Not found" if is_unknown else _MESSAGES.get(str(error.detail), str(error.detail))
     refusal = Refusal(error.status_code, message, headers=error.headers)
-    if (view := refusals.view_of(request.scope, refusal)) is not None:
+    shown = refusals.NO_SUCH_VIEW if error.status_code == HTTPStatus.NOT_FOUND else refusal
+    if (view := refusals.view_of(request.scope, shown)) is not None:
         return view
     answer = answer_to(request.scope["path"], refusal)
     if is_unknown:

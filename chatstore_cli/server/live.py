@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import dropwhile
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,13 @@ _MOST_WAITING = 1_000
 LayoutAndId = tuple[str, str]
 
 
+class Published(NamedTuple):
+    """A change, and the id with which a client resumes after it. The ids of two changes do not tell how many are between."""
+
+    event_id: str
+    change: SessionChange
+
+
 class Told(NamedTuple):
     """A frame for clients. `after_turns`: it comes after the turns that are stored by then, because it refers to them."""
 
@@ -42,23 +50,20 @@ class Subscription:
         self, live: LiveChanges, wants: Callable[[SessionChange], bool], follows: Callable[[LayoutAndId], bool]
     ) -> None:
         self._live, self._wants, self._follows = live, wants, follows
-        self._changes: asyncio.Queue[tuple[int, SessionChange | None]] = asyncio.Queue(_MOST_WAITING)
-        self.number = 0
-        """The number of the change that `next` returned last."""
+        self._changes: asyncio.Queue[Published | None] = asyncio.Queue(_MOST_WAITING)
         self._told: list[Told] = []
         self.overflowed = False
         self.missed_frames = False
         """Whether frames were dropped, because the subscriber did not take them."""
 
-    async def next(self, seconds: float | None = None) -> SessionChange | None:
+    async def next(self, seconds: float | None = None) -> Published | None:
         """The next change. None if this process has written to the session, or if `seconds` passed without a change.
 
         After an overflow (`overflowed`) changes are missing, and the subscriber must report that to its client.
         """
         try:
             async with asyncio.timeout(seconds):
-                self.number, change = await self._changes.get()
-                return change
+                return await self._changes.get()
         except TimeoutError:
             return None
 
@@ -72,10 +77,10 @@ class Subscription:
         taken, self._told = self._told, []
         return taken
 
-    def offer(self, number: int, change: SessionChange) -> None:
+    def offer(self, published: Published) -> None:
         """Queue a change if the subscriber wants it."""
-        if self._wants(change):
-            self._put(number, change)
+        if self._wants(published.change):
+            self._put(published)
 
     def touch(self, session: LayoutAndId) -> None:
         """Wake the subscriber if it follows this session, to which this process has written."""
@@ -84,7 +89,7 @@ class Subscription:
 
     def wake(self) -> None:
         """End the subscriber's wait."""
-        self._put(self.number, None)
+        self._put(None)
 
     def tell(self, session: LayoutAndId, told: Told) -> None:
         """Give the subscriber a frame about this session if it follows it, and wake it."""
@@ -94,11 +99,11 @@ class Subscription:
             self.missed_frames = True
             return
         self._told.append(told)
-        self._put(self.number, None)
+        self._put(None)
 
-    def _put(self, number: int, change: SessionChange | None) -> None:
+    def _put(self, published: Published | None) -> None:
         try:
-            self._changes.put_nowait((number, change))
+            self._changes.put_nowait(published)
         except asyncio.QueueFull:
             self.overflowed = True
 
@@ -117,23 +122,14 @@ class LiveChanges:
         self._settings = settings
         self._subscribers: set[Subscription] = set()
         self._watch: Watch | None = None
-        self._run = token_hex(8)
-        self._published = 0
-        self._recent: deque[tuple[int, SessionChange]] = deque(maxlen=_MOST_WAITING)
+        self._recent: deque[Published] = deque(maxlen=_MOST_WAITING)
+        self.following = asyncio.Event()
+        """Set while every change is reported to subscribers: not before the database answers."""
 
-    def event_id(self, number: int) -> str:
-        """The id of a change, with which a client resumes in this process."""
-        return f"{self._run}-{number}"
-
-    def after(self, event_id: str) -> list[tuple[int, SessionChange]] | None:
-        """The changes after the one with this id, with their numbers; None if not all of them are known any more."""
-        run, _, digits = event_id.partition("-")
-        if run != self._run or not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
-            return None
-        number = int(digits)
-        if not self._published - len(self._recent) <= number <= self._published:
-            return None
-        return [each for each in self._recent if each[0] > number]
+    def after(self, event_id: str) -> list[Published] | None:
+        """The changes after the one with this id; None if this process does not know it any more."""
+        later = list(dropwhile(lambda each: each.event_id != event_id, self._recent))
+        return later[1:] or ([] if later else None)
 
     def subscribe(
         self, wants: Callable[[SessionChange], bool], follows: Callable[[LayoutAndId], bool] = lambda _: False
@@ -177,7 +173,7 @@ class LiveChanges:
             watch.call(lambda: connect_watch(stores, watch, None))
             changes = watched_sessions(stores, watch, SessionQuery(), None)
             watch.begin()
-            loop.call_soon_threadsafe(self._wake_all)  # for what changed after they had read and before the watch began
+            loop.call_soon_threadsafe(self._begin)
             for change in changes:
                 if watch.is_over:
                     return
@@ -191,20 +187,21 @@ class LiveChanges:
             with suppress(Exception):
                 stores.close()
 
-    def _wake_all(self) -> None:
-        for each in list(self._subscribers):
+    def _begin(self) -> None:
+        self.following.set()
+        for each in list(self._subscribers):  # for what changed after they had read and before the watch began
             each.wake()
 
     def _publish(self, change: SessionChange) -> None:
-        self._published += 1
-        self._recent.append((self._published, change))
+        published = Published(token_hex(8), change)
+        self._recent.append(published)
         for each in list(self._subscribers):
-            each.offer(self._published, change)
+            each.offer(published)
 
     def _start_again(self) -> None:
         """Let the next subscriber start the thread again. Current subscribers are marked as overflowed: changes are missing."""
         self._watch = None
-        self._run = token_hex(8)  # so no client resumes across the gap
-        self._recent.clear()
+        self.following.clear()
+        self._recent.clear()  # so no client resumes across the gap
         for each in list(self._subscribers):
             each.overflowed = True

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from chatstore_cli.core.api_keys.keys import ApiKeys
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.responding import ResponderWithConnections
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("chatstore.server")
 
 _RECORDING_THREADS = 4
+_DRAWING_THREADS = 2
 _STORE_SECONDS = 3.0
 """Seconds that a stopping server waits for the database. See `run.py` for the seconds of the other steps."""
 _CLOSE_SECONDS = 0.5
@@ -74,6 +76,8 @@ class Services:
         self._started = time.monotonic()
         # Recording waits for the disk alone, so no database can make it wait.
         self.recording = WorkThreads("recording", _RECORDING_THREADS)
+        # A view of long messages takes long enough to delay the sockets, and waits for nothing.
+        self.drawing = WorkThreads("drawing", _DRAWING_THREADS)
 
     @property
     def uptime(self) -> float:
@@ -201,7 +205,13 @@ class Services:
         worker = self.worker
         if worker is not None:
             await self.recording.run(lambda: worker.stop(_STORE_SECONDS))
+        if self.preparation is not None:
+            self.preparation.close()
         await self.recording.run(self.cache.close)
+        if isinstance(self.responder, ResponderWithConnections):
+            with suppress(Exception):  # a connection that cannot be closed ends with the process
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self.responder.close()
         with suppress(ChatstoreError):  # a database that hangs is not waited for
             await self.recording.run(self._close_connections, seconds=_CLOSE_SECONDS)
 

@@ -42,6 +42,7 @@ def rows(messages: Iterable[Message]) -> Iterator[list[dict[str, Any]]]:
             tool_calls,
             tool_call_id,
             metadata,
+            _,
         ) in islice(source, BATCH_SIZE)
     ]:
         yield batch

@@ -16,7 +16,15 @@ from chatstore_cli.domain.errors import BadValue
 from tests.support.ag2_events import text
 
 INTERNAL = {
-    "LocalChatCache": {"encode_entry", "on_new_message", "pending", "start_over_after_fork"},
+    "LocalChatCache": {
+        "encode_entry",
+        "forget",
+        "known_tombstone",
+        "on_new_message",
+        "pending",
+        "remembered_sessions",
+        "start_over_after_fork",
+    },
     "MongoChatStorage": {"newest_stored", "rules", "stored_contents", "stores", "tombstone", "with_settings"},
     "ChatPersistenceWorker": {"start_over_after_fork"},
 }

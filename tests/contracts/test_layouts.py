@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -282,6 +283,28 @@ def test_last_returns_the_end_of_the_conversation(sample: Sample, last: int) -> 
     for session_id, messages in sample.messages.items():
         expected = messages[-last:]
         assert expected == message_rows(sample.reader.messages(session_id, MessageSelection(last=last)), expected)
+
+
+def test_first_returns_the_beginning_of_a_selection(sample: Sample) -> None:
+    ends = [(None, None), (3, None), (None, 1)]
+    for session_id in sample.messages:
+        for (last, after), include_general in product(ends, (True, False)):
+            whole = list(sample.reader.messages(session_id, MessageSelection(last, after, include_general)))
+            for first in (1, 3):
+                some = sample.reader.messages(session_id, MessageSelection(last, after, include_general, first))
+                assert repr(list(some)) == repr(whole[:first])  # a sample has NaN, which equals nothing
+
+
+def test_a_found_session_counts_its_messages_up_to_a_limit(sample: Sample) -> None:
+    for row in sample.sessions:
+        found = sample.reader.find(row["session_id"], 1)
+        assert found is not None
+        exact = row["message_count"]
+        if sample.reader.layout in ("messages", "threads", "agent_sessions"):
+            assert (found.message_count, found.message_count_capped) == (min(exact, 1), exact > 1)
+        else:
+            assert (found.message_count, found.message_count_capped) == (exact, False)
+        assert [row["session_id"], row["tenant_id"]] == [found.session_id, found.tenant_id]
 
 
 def test_after_sequence_returns_the_messages_with_a_higher_one(sample: Sample) -> None:

@@ -226,6 +226,11 @@ def test_a_page_counts_up_to_the_limit_and_a_found_thread_exactly(
     found = reader.find("t")
     assert found is not None
     assert (found.message_count, found.message_count_capped) == (COUNT_CAP + 2, False)
+    limited = reader.find("t", 7)
+    assert limited is not None
+    assert (limited.message_count, limited.message_count_capped) == (7, True)
+    page = reader.messages("t", MessageSelection(after_sequence=5, first=3))
+    assert [message.sequence for message in page] == [6, 7, 8]
 
 
 def test_a_thread_is_removed_with_its_messages_and_no_other(

@@ -21,7 +21,7 @@ from pymongo.database import Database
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.recording.storing import NewMessages, entries_of
-from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.message import Message, read_reply_to
 from chatstore_cli.domain.recording import RetryCallbacks
 from chatstore_cli.mongo import tombstones
 from chatstore_cli.mongo.connection import Connection, connect
@@ -38,19 +38,23 @@ Line = dict[str, Any]
 NOW = datetime(2026, 3, 2, 11, 41, 0, 195300, tzinfo=UTC)
 NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_COMMANDS = 40
+REPLY_TO = ("message_id", "created_at")
 SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
 
 
-def line(seconds: float, name: str) -> Line:
-    """A line that was recorded so many seconds after the deletion."""
+def line(seconds: float, name: str, answered: Line | None = None) -> Line:
+    """A line that was recorded so many seconds after the deletion, perhaps as an answer."""
     created_at = (NOW + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
-    return record(0, text=name, message_id=name, created_at=created_at)
+    recorded = record(0, text=name, message_id=name, created_at=created_at)
+    return recorded if answered is None else recorded | {"reply_to": {each: answered[each] for each in REPLY_TO}}
 
 
 STORED = [line(-100 + number, f"stored {number}") for number in range(5)]
 AHEAD = [line(10_000_000 + number, f"by a clock ahead {number}") for number in range(7)]
 QUEUED = [line(-10 + number, f"recorded before, stored by nobody yet {number}") for number in range(3)]
+QUEUED += [line(5, f"an answer that was being written to {each['text']}", each) for each in (*QUEUED, *STORED, *AHEAD)]
 NEW = [line(10 + number, f"recorded after the deletion {number}") for number in range(3)]
+NEW += [line(20, f"an answer to {each['text']}", each) for each in NEW]
 LINES = [*STORED, *AHEAD, *QUEUED, *NEW]
 
 
@@ -87,7 +91,12 @@ def store(connection: Connection, lines: Any) -> None:
     """Store lines as the worker inside an application does."""
     messages = [
         Message(
-            "s1", each["role"], each["text"], each["message_id"], created_at=datetime.fromisoformat(each["created_at"])
+            "s1",
+            each["role"],
+            each["text"],
+            each["message_id"],
+            created_at=datetime.fromisoformat(each["created_at"]),
+            reply_to=read_reply_to(each.get("reply_to")),
         )
         for each in lines
     ]
@@ -113,10 +122,15 @@ def wanted(database: Documents, ids: dict[str, str], lines: list[Line] = LINES) 
     deleted_at = head["deleted_at"].replace(tzinfo=UTC)
     parts = list(database[TOMBSTONES].find({"_id.part": {"$in": head.get("parts", [])}}))
     listed = {identity for document in [head, *parts] for identity in document.get("row_ids", [])}
+
+    def covered(created_at: str, identity: str) -> bool:
+        return datetime.fromisoformat(created_at) <= deleted_at or identity in listed
+
     return sorted(
         each["text"]
         for each in lines
-        if datetime.fromisoformat(each["created_at"]) > deleted_at and ids[each["text"]] not in listed
+        if not covered(each["created_at"], ids[each["text"]])
+        and not ("reply_to" in each and covered(each["reply_to"]["created_at"], ids[each["reply_to"]["message_id"]]))
     )
 
 

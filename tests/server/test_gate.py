@@ -27,7 +27,7 @@ def test_without_keys_nobody_is_asked_for_one(off):
 def test_with_keys_every_path_but_the_open_ones_needs_one(off):
     key = off.key()
     paths = [path for path, found in off.client.get("/openapi.json", headers=key).json()["paths"].items() if found]
-    asked = [path for path in [*paths, "/docs", "/openapi.json", "/unknown"] if path not in OPEN_PATHS]
+    asked = [path for path in [*paths, "/page/reference", "/openapi.json", "/unknown"] if path not in OPEN_PATHS]
     assert len(asked) > 30
     for path in asked:
         for method in ("GET", "POST", "PUT", "DELETE"):
@@ -35,7 +35,7 @@ def test_with_keys_every_path_but_the_open_ones_needs_one(off):
             assert (path, method, answer.status_code) == (path, method, 401)
             assert answer.headers["www-authenticate"] == "Bearer"
     for path in OPEN_PATHS:
-        assert off.client.get(path).status_code in (200, 503)
+        assert off.client.get(path, follow_redirects=False).status_code in (200, 303, 503)
     assert off.close_frame("/ws/chat")[0] == 1008
     assert off.close_frame("/ws/w/a/c/u")[0] == 1008
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
+from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.server.entrance.callers import OPEN_PATHS
 from chatstore_cli.server.errors.error_bodies import Form, form_of
+from chatstore_cli.server.page.shell import HEADERS
 from tests.support.served_app import served, settings_of
 
 ERRORS = {Form.DETAIL: "ErrorDetail", Form.ERROR_TEXT: "ErrorText", Form.OWN: "StoreError"}
@@ -16,7 +20,6 @@ ERRORS = {Form.DETAIL: "ErrorDetail", Form.ERROR_TEXT: "ErrorText", Form.OWN: "S
 @pytest.fixture(scope="module")
 def document(tmp_path_factory) -> dict[str, Any]:
     with served(settings_of(tmp_path_factory.mktemp("openapi"))) as server:
-        assert "swagger" in server.client.get("/docs").text.lower()
         found: dict[str, Any] = server.client.get("/openapi.json").json()
         return found
 
@@ -41,6 +44,31 @@ def resolved(document, schema):
 def has_example(document, content):
     schema = resolved(document, content.get("schema", {}))
     return bool({"example", "examples"} & (set(content) | set(schema)))
+
+
+def test_the_reference_for_people_has_every_operation_and_loads_nothing_from_another_host(off):
+    assert off.client.get("/docs", follow_redirects=False).headers["location"] == "/page/reference"
+    assert off.client.get("/redoc").status_code == 404
+    answer = off.client.get("/docs")
+    assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+    loaded = re.findall(r"""(?:src|href)=["']([^"']*)""", answer.text)
+    assert loaded
+    assert [each for each in loaded if not each.startswith(("/", "#"))] == []
+    assert "<script>" not in answer.text
+    for method_and_path, _, operation in operations(off.client.get("/openapi.json").json()):
+        method, path = method_and_path.split(" ")
+        assert f"<code>{method.upper()} {path}</code> {escape(operation['summary'])}" in answer.text
+    assert "Where is my parcel?" in answer.text  # an example of a body
+    assert "Clamped to 1 to 500." in answer.text  # the meaning of a parameter
+
+
+def test_the_reference_is_for_everybody_who_signed_in(off):
+    key, as_browser = off.key(right=Right.READ)["x-api-key"], {"accept": "text/html"}
+    refused = off.client.get("/docs", headers=as_browser)
+    assert (refused.url.path, refused.url.query) == ("/page/sign-in", b"next=%2Fpage%2Freference")
+    off.client.post("/page/sign-in", json={"key": key})
+    assert off.client.get("/docs", headers=as_browser).url.path == "/page/reference"
+    assert off.client.get("/openapi.json").status_code == 200
 
 
 def test_every_operation_is_described(document):

@@ -45,7 +45,7 @@ def test_the_session_offers_the_copy_without_personal_data(page):
 
 def test_an_unknown_cost_is_named_as_in_the_command():
     shown = [cost(None, True), cost(None, False), cost("0.00080925", True), cost("1", False)]
-    assert shown == ["–", "unknown", "0.00080925", "1.00 + unknown"]
+    assert shown == ["-", "unknown", "0.00080925", "1.00 + unknown"]
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/healthz", "/readyz"])

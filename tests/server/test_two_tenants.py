@@ -8,8 +8,10 @@ import pytest
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
+from chatstore_cli.core.labels.labelled import MOST_TAGGED
 from chatstore_cli.core.sessions.message_page import MessagePlace
 from chatstore_cli.domain.api_keys import Right
+from chatstore_cli.mongo.search import text_index
 from chatstore_cli.server.app import ROUTERS
 from tests.support.two_tenants import OTHER, OTHER_TEXT, OWN, REQUEST, ROOM, Ids, comparable, two_worlds
 
@@ -132,7 +134,7 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             ),
         ],
         "GET /store/status": [("/store/status", None)],
-        "GET /store/events": [],  # endless: see test_events_are_those_of_the_tenant
+        "GET /store/events": [],  # endless: see test_events.py
     }
     for version in ("", "/v1"):
         bodies = later if version else agent_names
@@ -167,7 +169,8 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
         "GET /page/agents": [("/page/agents", None)],
         "GET /page/storage": [("/page/storage", None)],
         "GET /page/session": [(f"/page/session?{each}", None) for each in sessions]
-        + [(f"/page/session?id={other.chat}&at=1", None)],
+        + [(f"/page/session?id={other.chat}&at={at}", None) for at in (1, "end")]
+        + [(f"/page/session?{each}&before={MessagePlace(sequence=2).to_cursor()}", None) for each in sessions],
         "GET /page/session/copy": [(f"/page/session/copy?{each}&form=json", None) for each in sessions],
         "GET /page/session/message": [
             (f"/page/session/message?{each}&hit={MessagePlace(sequence=1).to_cursor()}", None) for each in sessions
@@ -177,6 +180,9 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             ("/page/session/delete", {"layout": layout, "id": each})
             for each, layout in ((other.chat, "workflow"), (other.general, "general"), (other.chat, "messages"))
         ],
+        "GET /docs": [("/docs", None)],
+        "GET /page/reference": [("/page/reference", None)],
+        "GET /page/time-zone": [("/page/time-zone", None)],
         "GET /page/sign-in": [("/page/sign-in", None)],
         "POST /page/sign-in": [("/page/sign-in", {"key": "guess"})],
         "POST /page/sign-out": [("/page/sign-out", {})],
@@ -237,6 +243,47 @@ def test_a_tenant_gets_the_answers_that_it_would_get_if_the_other_one_did_not_ex
         for word in (OTHER_TEXT, "secret-of", worlds.other.chat, worlds.other.general, worlds.other.agent, OTHER):
             assert word not in answers[0].text or word in sent, (path, body, answers[0].text)
     assert worlds.of_other() == before
+
+
+@pytest.mark.parametrize(
+    "path", ["/store/sessions?tag=vip", "/store/search?text=refund&tag=vip", "/store/usage?by=session&tag=vip"]
+)
+def test_a_limit_on_tagged_sessions_does_not_count_those_of_other_tenants(worlds, path):
+    """More than MOST_TAGGED sessions with a tag are too many, so the limit would tell that others have the tag."""
+    other = [f"{OTHER}-{number}" for number in range(MOST_TAGGED + 1)]
+    facts = {"enterprise_id": OTHER, "user_id": "bob", "workflow_name": "research", "status": 0, "messages": []}
+    sessions = [{"_id": each, "chat_id": each, **facts} for each in other]
+    labels = [
+        {"_id": {"layout": "workflow", "session_id": each}, "tags": ["vip"]} for each in [*other, worlds.own.chat]
+    ]
+    stored = worlds.database
+    try:
+        stored.chat_sessions.insert_many(sessions)
+        stored.chatstore_labels.insert_many(labels)
+        own, of_other = (worlds.shared.client.get(path, headers=worlds.shared.key(each)) for each in (OWN, OTHER))
+    finally:
+        stored.chatstore_labels.delete_many({})
+        stored.chat_sessions.delete_many({"_id": {"$in": other}})
+    assert own.status_code == 200, own.text
+    assert [each.get("session_id") for each in own.json()["items"]] == [worlds.own.chat]
+    assert OTHER not in own.text
+    if "usage" not in path:
+        assert (of_other.status_code, "More than 1,000 sessions" in of_other.text) == (400, True)
+
+
+def test_a_note_about_the_size_of_a_collection_is_for_keys_of_all_tenants(worlds, monkeypatch):
+    monkeypatch.setattr(text_index, "_LARGE", 1)
+    worlds.database.chat_threads.insert_one({"_id": "t-1", "user_id": "bob", "org_id": OTHER, "name": "t"})
+    message = {"chat_thread_id": "t-1", "sender_id": "bob", "sender_role": "user", "content": {"text": OTHER_TEXT}}
+    worlds.database.chat_thread_messages.insert_one({"_id": "t-1-1", **message})
+    path = f"/store/search?text=refund&layout=threads&tenant={OTHER}"
+    try:
+        keys = [worlds.shared.key(), worlds.shared.key(OTHER)]
+        notes = [worlds.shared.client.get(path, headers=key).json()["notes"] for key in keys]
+    finally:
+        worlds.database.chat_threads.delete_many({})
+        worlds.database.chat_thread_messages.delete_many({})
+    assert (["has no text index" in each for each in notes[0]], notes[1]) == ([True], [])
 
 
 # --- sockets ---------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class SessionsInMemory:
     user_id: str | None = "ana"
     read: int = 0
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """The facts of a session. `name-of-<id>` is another name of it."""
         session_id = session_id.removeprefix("name-of-")
         if session_id not in self.sessions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from chatstore_cli.domain.identity import content_key, to_millisecond
 from chatstore_cli.domain.journal import Entry, key_of
 from chatstore_cli.domain.message_store import Content, Inserted, MessageStore, Survey
 from chatstore_cli.domain.times import format_instant, read_instant
-from chatstore_cli.domain.tombstones import is_covered
+from chatstore_cli.domain.tombstones import Tombstone, is_covered
 
 _SESSIONS_KEPT = 100_000
 
@@ -43,12 +43,16 @@ class Storer:
         rules: StoringRules,
         retry_policy: RetryPolicy,
         missing: Callable[[SourceState, Entry], None] | None = None,
+        on_deleted: Callable[[str, Tombstone], object] | None = None,
     ) -> None:
-        """`missing` is called, by several threads at once, with each entry that a dry run would store."""
+        """Both may be called by several threads at once: `missing` with each entry that a dry run would store, `on_deleted`
+        with each session of the entries that was deleted on purpose, and its tombstone.
+        """
         self._store = store
         self._rules = rules
         self._retry_policy = retry_policy
         self._missing = missing
+        self._on_deleted = on_deleted
         self._surveys: LruMap[str, Survey] = LruMap(_SESSIONS_KEPT)
         self._has_foreign: LruMap[str, bool] = LruMap(_SESSIONS_KEPT)
         self._foreign = CountOnDisk()
@@ -123,7 +127,7 @@ class Storer:
         deleted = [session for session, survey in surveys.items() if survey.was_deleted]
         if not deleted:
             return entries
-        tombstones = self._retry_policy.call(lambda: self._store.tombstones(deleted))
+        tombstones = self._tombstones(deleted)
         kept: list[Entry] = []
         covered: list[Entry] = []
         for entry in entries:
@@ -134,6 +138,13 @@ class Storer:
         for entry in covered:
             states[entry.source].count_covered()
         return kept
+
+    def _tombstones(self, sessions: Collection[str]) -> dict[str, Tombstone]:
+        tombstones = self._retry_policy.call(lambda: self._store.tombstones(sessions))
+        if self._on_deleted is not None:
+            for session, tombstone in tombstones.items():
+                self._on_deleted(session, tombstone)
+        return tombstones
 
     def _not_stored(self, entries: Sequence[Entry], states: Mapping[str, SourceState]) -> list[Entry]:
         missing = nameless = [entry for entry in entries if entry.key]
@@ -220,6 +231,8 @@ class Storer:
             states[entry.source].refuse(entry, reason)
         for entry in inserted.deleted:
             states[entry.source].count_covered()
+        if inserted.deleted and self._on_deleted is not None:
+            self._tombstones({entry.session_id for entry in inserted.deleted})
         return inserted.stored + self._after_duplicates(inserted, attempts, states)
 
     def _without_expired(self, entries: list[Entry], states: Mapping[str, SourceState]) -> list[Entry]:

@@ -10,16 +10,17 @@ import itertools
 import logging
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chatstore_cli.core.lru import LruMap
 from chatstore_cli.core.recording.queue import OVERHEAD, PendingMessages
+from chatstore_cli.core.recording.recent_messages import RecentMessages, recorded_message
 from chatstore_cli.core.recording.validation import (
     canonical_time,
     check_role_and_text,
+    checked_reply_to,
     has_lone_surrogate,
     storable_metadata,
 )
@@ -30,6 +31,7 @@ from chatstore_cli.domain.journal import DOCUMENT_LIMIT, Entry, flaw_of
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.recording import DEFAULT_SESSION, RecordingJournal
 from chatstore_cli.domain.times import Clock, format_instant, utc_now
+from chatstore_cli.domain.tombstones import Tombstone
 
 LOG = logging.getLogger("chatstore.cache")
 
@@ -38,40 +40,6 @@ _OTHER_FIELDS_BYTES = 2_048
 """Bytes of a document for the fields beside text and metadata."""
 _MICROSECOND = timedelta(microseconds=1)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-
-
-class _RecentMessages:
-    """The newest messages of one session, each with its size, and the latest instant of the session."""
-
-    __slots__ = ("bytes", "latest", "messages")
-
-    def __init__(self, capacity: int) -> None:
-        self.messages: deque[tuple[Message, int]] = deque(maxlen=capacity)
-        self.latest: datetime | None = None
-        self.bytes = 0
-
-    def add(self, message: Message, size: int) -> int:
-        """Append a message; returns by how many bytes the memory grew."""
-        grown = size - (self.drop_oldest() if len(self.messages) == self.messages.maxlen else 0)
-        self.messages.append((message, size))
-        self.bytes += size
-        return grown
-
-    def drop_oldest(self) -> int:
-        """Remove the oldest message; returns its size."""
-        size = self.messages.popleft()[1]
-        self.bytes -= size
-        return size
-
-    def forget_future(self, limit: datetime) -> None:
-        """Lower the latest instant to that of the messages up to `limit`: a clock was ahead, or a caller gave a later time."""
-        believed = (message.created_at for message, _ in self.messages)
-        self.latest = max((moment for moment in believed if moment is not None and moment <= limit), default=None)
-
-    def note(self, instant: datetime | None) -> None:
-        """Raise the latest instant."""
-        if instant is not None and (self.latest is None or instant > self.latest):
-            self.latest = instant
 
 
 class ChatCache:
@@ -95,7 +63,7 @@ class ChatCache:
         self._clock = clock
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         self._lock = threading.Lock()
-        self._sessions: LruMap[str, _RecentMessages] = LruMap(max_sessions)
+        self._sessions: LruMap[str, RecentMessages] = LruMap(max_sessions)
         self._bytes = 0
         self._recorder = secrets.token_hex(8)
         self._numbers = itertools.count(1)
@@ -109,12 +77,17 @@ class ChatCache:
         text: str,
         metadata: dict[str, Any] | None = None,
         created_at: datetime | str | None = None,
+        *,
+        reply_to: Message | None = None,
     ) -> Message:
         """Record one message. When this returns, the message is in its journal, in memory, and queued to be stored.
 
         `role` is user, assistant, system or tool. Without a session id (None or an empty text) the session is `default`.
         `metadata` is any JSON object. Without `created_at` the time is now, and later than the session's latest instant if
         the system's clock was set back. A latest instant more than 5 minutes ahead is not believed: then the time is now.
+
+        `reply_to` is the message of this session that this one answers. If the session is deleted on purpose meanwhile, the
+        answer is deleted with that message. Without `reply_to`, it is a new message of the session.
 
         Raises BadValue for an invalid message (empty text, a lone surrogate, more than 16 MiB). Raises NotRecorded if the
         journal cannot be written, or if there is no journal and the queue is full. After an error nothing was recorded,
@@ -126,6 +99,7 @@ class ChatCache:
         check_role_and_text(role, text)
         stored_metadata = storable_metadata(metadata) if metadata else {}
         given = canonical_time(created_at) if created_at is not None else None
+        answered = None if reply_to is None else checked_reply_to(reply_to, session_id)
         with self._stripes[hash(session_id) % _STRIPES]:
             recent = self._recent_messages(session_id)
             moment = self._next_instant(recent) if given is None else datetime.fromisoformat(given)
@@ -140,6 +114,8 @@ class ChatCache:
                 "created_at": instant,
                 "message_id": message_id,
             }
+            if answered is not None:
+                fields["reply_to"] = answered.to_fields()
             try:
                 line = self._journal.encode(fields)
             except ValueError as error:
@@ -155,7 +131,14 @@ class ChatCache:
             # A copy of its own, so that a caller who changes the returned message does not change what is stored.
             returned_metadata = storable_metadata(stored_metadata) if stored_metadata else {}
             message = Message(
-                session_id, role, text, message_id, location.number, created_at=moment, metadata=returned_metadata
+                session_id,
+                role,
+                text,
+                message_id,
+                location.number,
+                created_at=moment,
+                metadata=returned_metadata,
+                reply_to=answered,
             )
             recent.note(moment)
             self._remember(session_id, recent, message, size)
@@ -178,7 +161,7 @@ class ChatCache:
         except ValueError:
             return None
 
-    def _next_instant(self, recent: _RecentMessages) -> datetime:
+    def _next_instant(self, recent: RecentMessages) -> datetime:
         now = self._clock()
         if recent.latest is not None and recent.latest - now > TOLERANCE:
             recent.forget_future(now + TOLERANCE)
@@ -197,14 +180,14 @@ class ChatCache:
 
     # --- memory ------------------------------------------------------------------------------------------------------
 
-    def _recent_messages(self, session_id: str) -> _RecentMessages:
+    def _recent_messages(self, session_id: str) -> RecentMessages:
         with self._lock:
             recent = self._sessions.get(session_id)
             if recent is not None:
                 self._sessions.put(session_id, recent)
                 return recent
         LOG.info("[CHAT CACHE] Recording session %r.", session_id)
-        recent = _RecentMessages(self._max_messages)
+        recent = RecentMessages(self._max_messages)
         # New messages must be later than those that were recorded before this process or before the session was evicted.
         for _, fields in self._journal.newest(session_id, 1):
             if flaw_of(fields) is None:
@@ -214,7 +197,7 @@ class ChatCache:
             self._put(session_id, recent)  # before the message is checked, so that the map is bounded if it is rejected
             return recent
 
-    def _remember(self, session_id: str, recent: _RecentMessages, message: Message, size: int) -> None:
+    def _remember(self, session_id: str, recent: RecentMessages, message: Message, size: int) -> None:
         with self._lock:
             known = self._sessions.get(session_id)
             if known is not recent:  # it was evicted since, and perhaps loaded again
@@ -224,7 +207,7 @@ class ChatCache:
             while self._bytes > self._max_bytes and len(recent.messages) > 1:
                 self._bytes -= recent.drop_oldest()
 
-    def _put(self, session_id: str, recent: _RecentMessages) -> None:
+    def _put(self, session_id: str, recent: RecentMessages) -> None:
         """Make the session the newest one, and evict those used longest ago."""
         evicted = self._sessions.put(session_id, recent)
         if evicted is not None:
@@ -240,6 +223,31 @@ class ChatCache:
         messages.sort(key=lambda message: (message.created_at or _EARLIEST, message.sequence or 0))
         return messages if limit is None else messages[max(0, len(messages) - limit) :]
 
+    def forget(self, session_id: str, tombstone: Tombstone) -> None:
+        """Forget the messages in memory that were deleted with their session, as its tombstone says.
+
+        The next message gets a later time than the deletion, also if this machine's clock is behind the server's.
+        """
+        with self._stripes[hash(session_id) % _STRIPES], self._lock:
+            recent = self._sessions.get(session_id)
+            if recent is not None:
+                self._bytes -= recent.forget(tombstone)
+                recent.note(tombstone.deleted_at)
+
+    def remembered_sessions(self) -> list[str]:
+        """The sessions that have messages in memory."""
+        with self._lock:
+            return [session_id for session_id in self._sessions if self._has_messages(session_id)]
+
+    def _has_messages(self, session_id: str) -> bool:
+        recent = self._sessions.get(session_id)
+        return recent is not None and bool(recent.messages)
+
+    def known_tombstone(self, session_id: str) -> Tombstone | None:
+        """The tombstone of a session in memory that this process has seen last."""
+        recent = self._sessions.get(session_id)
+        return None if recent is None else recent.tombstone
+
     def load_journals(self) -> int:
         """Load the newest messages of each journal into memory, the journal written to last first; returns how many.
 
@@ -247,10 +255,10 @@ class ChatCache:
         """
         loaded = 0
         for session_id in itertools.islice(self._journal.sessions(), self._max_sessions):
-            recent = _RecentMessages(self._max_messages)
+            recent = RecentMessages(self._max_messages)
             for number, fields in self._journal.newest(session_id, self._max_messages):
                 if flaw_of(fields) is None:
-                    message = _message(fields, number)
+                    message = recorded_message(fields, number)
                     recent.add(message, len(fields["text"]))
                     recent.note(message.created_at)
             with self._lock:
@@ -282,15 +290,3 @@ class ChatCache:
     def close(self) -> None:
         """Close the journals. They hold what is queued and not stored; without journals, stop the worker first."""
         self._journal.close()
-
-
-def _message(fields: dict[str, Any], number: int) -> Message:
-    return Message(
-        fields["session_id"],
-        fields["role"],
-        fields["text"],
-        fields.get("message_id"),
-        number,
-        created_at=datetime.fromisoformat(fields["created_at"]),
-        metadata=fields["metadata"],
-    )

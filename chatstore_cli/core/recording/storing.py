@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chatstore_cli.core.flush.occurrences import WindowedCount
@@ -23,6 +23,7 @@ from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import MessageStore
 from chatstore_cli.domain.recording import DEFAULT_SESSION, RetryCallbacks, Stored
+from chatstore_cli.domain.tombstones import Tombstone
 
 LOG = logging.getLogger("chatstore.storage")
 
@@ -48,14 +49,16 @@ class NewMessages:
         retries: RetryCallbacks,
         *,
         seconds: float = math.inf,
+        on_deleted: Callable[[str, Tombstone], object] | None = None,
     ) -> None:
+        """`on_deleted` is called with each session of the messages that was deleted on purpose, and its tombstone."""
         self._store = store
         self._retry_policy = RetryPolicy(seconds, say=retries.say, pause=retries.pause, reach=store.reach)
         self._say = retries.say
         self._state = SourceState(refuse=lambda entry, reason: self._refused.append((entry, reason)))
         self._states = _OneState(self._state)
         self._refused: list[tuple[Entry, str]] = []
-        self._storer = Storer(store, rules, self._retry_policy)
+        self._storer = Storer(store, rules, self._retry_policy, on_deleted=on_deleted)
         self._prepared = False
 
     def store(self, entries: Sequence[Entry]) -> Stored:
@@ -101,6 +104,8 @@ def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
     for name in ("message_id", "name", "event_type", "source", "tool_calls", "tool_call_id"):
         if (value := getattr(message, name)) is not None:
             fields[name] = value
+    if message.reply_to is not None:
+        fields["reply_to"] = message.reply_to.to_fields()
     prefix = session_prefix(session_id)
     if message.message_id:
         key = b""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from chatstore_cli.domain.errors import BadValue
-from chatstore_cli.domain.message import ROLES
+from chatstore_cli.domain.message import ROLES, Message, ReplyTo
 from chatstore_cli.domain.times import canonical_instant, format_instant
 
 MAX_METADATA_DEPTH = 150
@@ -36,6 +36,13 @@ def canonical_time(created_at: object) -> str:
     except ValueError:
         pass
     raise BadValue(name="created_at", value=_shown(created_at), expected="a datetime, or ISO 8601 text")
+
+
+def checked_reply_to(message: object, session_id: str) -> ReplyTo:
+    """The message that is answered. Raises BadValue if it is not a message of this session that has a time."""
+    if not isinstance(message, Message) or message.session_id != session_id or message.created_at is None:
+        raise BadValue(name="reply_to", value=_shown(message), expected="a message of this session, with its time")
+    return ReplyTo(message.created_at, message.message_id)
 
 
 def storable_metadata(metadata: object) -> dict[str, Any]:

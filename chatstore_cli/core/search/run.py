@@ -69,6 +69,8 @@ class MessageSearch:
         """After a failure: every message after this instant was searched; None if none was."""
         self.notes: list[str] = []
         """What was not searched, and why; complete after the last hit."""
+        self.collection_notes: list[str] = []
+        """Those of the notes that are about whole collections, and so about sessions of every tenant."""
 
     def hits(self) -> Iterator[SearchHit]:
         """The hits of the page. Each is returned as soon as no newer one can follow."""
@@ -183,9 +185,10 @@ class MessageSearch:
 
     def _add_remarks(self) -> None:
         searched = [stream.searcher for stream in self._streams]
-        self.notes += remarks_of([each.reader for each in searched])
         own = [each for each in searched if isinstance(each, ReaderWithRemarks)]
-        self.notes += [f"{each.reader.layout}: {remark}" for each in own for remark in each.remarks]
+        self.collection_notes = remarks_of([each.reader for each in searched])
+        self.collection_notes += [f"{each.reader.layout}: {remark}" for each in own for remark in each.remarks]
+        self.notes += self.collection_notes
         if self._query.mode is SearchMode.WORDS and has_script_without_spaces(self._query.text):
             self.notes.append(
                 "The text has characters of a language that is written without spaces, such as Chinese or Japanese. "

@@ -29,6 +29,7 @@ from chatstore_cli.domain.identity import (
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.message_store import Content
 from chatstore_cli.domain.times import format_instant, read_instant, rfc3339, to_milliseconds
+from chatstore_cli.domain.tombstones import Tombstone
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -51,7 +52,7 @@ class ChatHistory:
 
     `counts` counts the shown messages by source. `last_persisted_at` is the time of the newest message in MongoDB, shown
     or not. It has milliseconds if MongoDB stores a date and the cache's copy was not read. What only MongoDB knows is None
-    if MongoDB was not asked (`asked`) or failed (`failure`). `deleted`: the session was deleted on purpose; the cache's
+    if MongoDB was not asked (`asked`) or failed (`failure`). `tombstone`: the session was deleted on purpose; the cache's
     messages that the deletion covers are left out, and `covered` counts them.
     """
 
@@ -59,9 +60,14 @@ class ChatHistory:
     messages: list[HistoryMessage]
     last_persisted_at: datetime | None = None
     asked: bool = True
-    deleted: bool = False
+    tombstone: Tombstone | None = None
     covered: int = 0
     failure: ChatstoreError | None = None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the session was deleted on purpose. It may have newer messages."""
+        return self.tombstone is not None
 
     @property
     def counts(self) -> dict[str, int | None]:
@@ -105,37 +111,51 @@ def chat_history(
 
 
 def history_of(
-    journals: Sequence[Sequence[Message]], open_storage: Callable[[], StoredHistory] | None, session_id: str, limit: int
+    journals: Sequence[Sequence[Message]],
+    open_storage: Callable[[], StoredHistory] | None,
+    session_id: str,
+    limit: int,
+    known: Tombstone | None = None,
 ) -> ChatHistory:
     """The same from several journals of a session, the oldest first, each in its own order.
 
-    `open_storage` may raise what an unreachable MongoDB raises.
+    `open_storage` may raise what an unreachable MongoDB raises. Then, and without it, `known` is the session's tombstone.
     """
     if not session_id:
         raise BadValue(name="session_id", value=session_id, expected="a session id: it is empty")
     check_limit(limit)
     every_line = list(_lines(journals, session_id))
-    lines = _newest(every_line, limit)
     if open_storage is None:
-        return ChatHistory(session_id, _merged(lines, [], limit, asked=False), asked=False)
+        return _from_cache(every_line, session_id, limit, known)
     try:
         storage = open_storage()
         tombstone = storage.tombstone(session_id)
-        recorded = every_line
-        if tombstone is not None:
-            recorded = [line for line in every_line if not tombstone.covers(line.instant, line.identity)]
-            lines = _newest(recorded, limit)
+        recorded = _without_deleted(every_line, tombstone)
+        lines = _newest(recorded, limit)
         stored = storage.newest_stored(session_id, limit, _limit_instant((line.instant for line in lines), limit))
         _match(lines, stored, limit, session_id, storage.stored_contents)
     except (Unreachable, NotAllowed) as failure:
-        return ChatHistory(session_id, _merged(lines, [], limit, asked=False), asked=False, failure=failure)
+        return _from_cache(every_line, session_id, limit, known, failure)
     matched = {id(line.row) for line in lines if line.row is not None}
     rows = [row.message for row in stored if id(row) not in matched]
     instants = [row.message.created_at for row in stored] + [line.instant for line in lines if line.persisted]
     newest = max((instant for instant in instants if instant is not None), default=None)
     shown = _merged(lines, rows, limit, asked=True)
     covered = len(every_line) - len(recorded)
-    return ChatHistory(session_id, shown, newest, deleted=tombstone is not None, covered=covered)
+    return ChatHistory(session_id, shown, newest, tombstone=tombstone, covered=covered)
+
+
+def _from_cache(
+    every_line: list[_Line],
+    session_id: str,
+    limit: int,
+    known: Tombstone | None,
+    failure: ChatstoreError | None = None,
+) -> ChatHistory:
+    recorded = _without_deleted(every_line, known)
+    shown = _merged(_newest(recorded, limit), [], limit, asked=False)
+    covered = len(every_line) - len(recorded)
+    return ChatHistory(session_id, shown, asked=False, tombstone=known, covered=covered, failure=failure)
 
 
 # --- the cache's messages --------------------------------------------------------------------------------------------
@@ -154,6 +174,12 @@ class _Line:
     persisted: bool = False
     row: StoredMessage | None = field(default=None, repr=False)
 
+    def is_covered(self, tombstone: Tombstone) -> bool:
+        """Whether the message was deleted with its session."""
+        return tombstone.covers(self.instant, self.identity) or tombstone.covers_answer(
+            self.message.session_id, self.message.reply_to
+        )
+
     @property
     def has_message_id(self) -> bool:
         return self.message.message_id is not None
@@ -161,6 +187,10 @@ class _Line:
     def equals(self, content: Content) -> bool:
         role, created_at, text = content
         return (role, text, read_instant(created_at)) == (self.message.role, self.text, self.instant)
+
+
+def _without_deleted(lines: list[_Line], tombstone: Tombstone | None) -> list[_Line]:
+    return lines if tombstone is None else [line for line in lines if not line.is_covered(tombstone)]
 
 
 def _newest(lines: list[_Line], limit: int) -> list[_Line]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import dropwhile, islice, pairwise
+from itertools import islice, pairwise
 
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
@@ -18,6 +18,9 @@ from chatstore_cli.domain.session_reader import ReaderBySequence, ReaderByTime, 
 from chatstore_cli.domain.times import as_utc
 
 LARGEST_PAGE = 1_000
+_OF_ONE_SECOND = 5
+"""Messages that are usually read beside those of a page, because they have the second of its place, or come after it."""
+
 _ABSENT = -1
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -73,9 +76,9 @@ def message_page(
 
     The page ends before the first message that does not fit. The first one must fit.
     """
-    messages = _from_place(reader, session_id, place)
+    messages = _from_place(reader, session_id, place, limit)
     if messages is None:
-        selection = MessageSelection(after_sequence=place.after_sequence)
+        selection = MessageSelection(after_sequence=place.after_sequence, first=place.skip + limit + 1)
         messages = islice(reader.messages(session_id, selection), place.skip, None)
     found: list[Message] = []
     page: list[Message] = []
@@ -106,7 +109,7 @@ def page_around(
     The first page if the session no longer has the message.
     """
     if isinstance(reader, ReaderByTime) and hit.created_at is not None:
-        messages = reader.messages_from(session_id, hit.created_at)
+        messages = reader.messages_from(session_id, hit.created_at, limit + _OF_ONE_SECOND)
         found = [] if messages is None else list(islice(_from_hit(messages, hit, before), limit + 1))
         if found:
             last = found[:limit][-1]
@@ -149,28 +152,107 @@ def _after_sequence(place: MessagePlace, found: Sequence[Message]) -> MessagePla
     return replace(place, skip=place.skip + len(found) - 1)
 
 
-def _from_place(reader: SessionReader, session_id: str, place: MessagePlace) -> Iterator[Message] | None:
+def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, limit: int) -> Iterator[Message] | None:
     """The messages after the place, if the reader finds them by their time."""
     if place.created_at is None or not isinstance(reader, ReaderByTime):
         return None
-    messages = reader.messages_from(session_id, place.created_at)
-    return None if messages is None else _after_place(messages, place, place.created_at)
+    messages = reader.messages_from(session_id, place.created_at, limit + _OF_ONE_SECOND)
+    return None if messages is None else _beyond(messages, place, place.created_at, back=False)
 
 
-def _after_place(messages: Iterator[Message], place: MessagePlace, moment: datetime) -> Iterator[Message]:
+def _beyond(messages: Iterator[Message], place: MessagePlace, moment: datetime, *, back: bool) -> Iterator[Message]:
+    """The messages beyond that of the place; if it no longer exists, those whose time and sequence are not before it.
+
+    `back`: the messages come newest first.
+    """
     wanted = (moment, _ABSENT if place.sequence is None else place.sequence)
-    equal: list[Message] = []
-    for message in dropwhile(lambda each: _key(each) < wanted, messages):
-        if _key(message) != wanted:
-            yield from equal
+    of_its_instant: list[Message] = []
+
+    def rest() -> Iterator[Message]:
+        return (each for each in of_its_instant if (_key(each) <= wanted if back else _key(each) >= wanted))
+
+    for message in messages:
+        key = _key(message)
+        if key[0] == moment:
+            if key == wanted and message.message_id == place.message_id:
+                yield from messages
+                return
+            of_its_instant.append(message)
+        elif (key[0] < moment) is back:
+            yield from rest()
             yield message
             yield from messages
             return
-        equal = [] if message.message_id == place.message_id else [*equal, message]
-    yield from equal
+    yield from rest()
 
 
 def _key(message: Message) -> tuple[datetime, int]:
     """The order of a message among those of its second. A message without a time comes after them all."""
     moment = message.created_at
     return (_LAST if moment is None else moment), _ABSENT if message.sequence is None else message.sequence
+
+
+# --- the page before another one -------------------------------------------------------------------------------------
+
+
+def start_of(page: Sequence[Message]) -> MessagePlace:
+    """Where a page begins, for `page_before`: a message of it, and as `skip` how many messages of the page are before that.
+
+    It is the first message with a sequence, or else the first one. The page has at least one message.
+    """
+    index = next((index for index, message in enumerate(page) if message.sequence is not None), 0)
+    named = page[index]
+    return MessagePlace(None, index, named.created_at, named.sequence, named.message_id)
+
+
+def page_before(
+    reader: SessionReader, session_id: str, start: MessagePlace, limit: int
+) -> tuple[list[Message], MessagePlace | None]:
+    """At most `limit` messages that end where another page begins (see `start_of`), and the place after them.
+
+    No messages if there are none, or if the session no longer has the message that the start names.
+    """
+    if start.skip > LARGEST_PAGE:
+        raise BadValue(name="--cursor", value=start.to_cursor(), expected="the start of a page")
+    if isinstance(reader, ReaderByTime) and start.created_at is not None:
+        newest_first = reader.messages_until(session_id, start.created_at, limit + start.skip + _OF_ONE_SECOND)
+        if newest_first is not None:
+            earlier = _beyond(newest_first, start, start.created_at, back=True)
+            page = list(islice(earlier, start.skip, start.skip + limit))[::-1]
+            return page, _at_message(MessagePlace(), page[-1]) if page else None
+    if isinstance(reader, ReaderBySequence) and start.sequence is not None:
+        width = limit + start.skip
+        while True:  # without gaps in the sequences, the first round has the whole page
+            first = start.sequence - width
+            place = MessagePlace(first - 1 if first > 0 else None)
+            found = _until(reader, session_id, place, start, limit)
+            if found is None:
+                break
+            if len(found[0]) == limit or first <= 0:
+                return found
+            width *= 4
+    return _until(reader, session_id, MessagePlace(), start, limit) or ([], None)
+
+
+def _until(
+    reader: SessionReader, session_id: str, place: MessagePlace, start: MessagePlace, limit: int
+) -> tuple[list[Message], MessagePlace | None] | None:
+    """What `page_before` returns, read forwards from a place; None if no message after the place is the one of the start."""
+    kept: deque[Message] = deque(maxlen=limit + start.skip + 1)
+    messages = reader.messages(session_id, MessageSelection(after_sequence=place.after_sequence))
+    for position, message in enumerate(messages):
+        kept.append(message)
+        if not is_at(message, start):
+            continue
+        found = list(kept)[: max(0, len(kept) - start.skip)][-limit - 1 :]  # the page, and the first message after it
+        page = found[:-1]
+        if not page:
+            return [], None
+        if isinstance(reader, ReaderBySequence):
+            return page, _after_sequence(replace(place, skip=position - start.skip - len(page)), found)
+        return page, _at_message(replace(place, skip=position - start.skip), page[-1])
+    return None
+
+
+def _at_message(place: MessagePlace, last: Message) -> MessagePlace:
+    return replace(place, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id)

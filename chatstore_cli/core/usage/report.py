@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from itertools import islice
 
+from chatstore_cli.core.labels.labelled import tagged_ids
 from chatstore_cli.core.readers import InvalidNumbers, remarks_of, split_by_answer
 from chatstore_cli.core.usage.cost_sum import CostSum
 from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder, in_order, row_keys, session_key
@@ -109,16 +110,8 @@ def _parts(
         yield readers, query
         return
     assert labels is not None
-    by_layout: dict[str, tuple[SessionReader, set[str]]] = {reader.layout: (reader, set()) for reader in readers}
-    for layout, session_id in labels.tagged(query.tag, list(by_layout)):
-        reader, waiting = by_layout[layout]
-        waiting.add(session_id)
-        if len(waiting) == _SESSIONS_PER_LOOKUP:
-            yield [reader], replace(query, among=frozenset(waiting))
-            waiting.clear()
-    for reader, waiting in by_layout.values():
-        if waiting:
-            yield [reader], replace(query, among=frozenset(waiting))
+    for reader, ids in tagged_ids(readers, labels, query.tag, at_once=_SESSIONS_PER_LOOKUP):
+        yield [reader], replace(query, among=ids)
 
 
 def _running_sum(pricing: Pricing | None) -> RunningSum:

@@ -69,10 +69,10 @@ class GeneralLayout(DocumentLayout):
             self._note_missing_right(error)
             return None
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """The facts of the chat with that id; None if it does not exist."""
         try:
-            return super().find(session_id)
+            return super().find(session_id, count_to)
         except NotAllowed as error:
             self._note_missing_right(error)
             return None

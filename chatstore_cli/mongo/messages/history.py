@@ -14,16 +14,13 @@ from chatstore_cli.mongo.connection import Connection, driver_errors
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.messages.documents import content_of
-from chatstore_cli.mongo.messages.ordering import MessagesInOrder
+from chatstore_cli.mongo.messages.ordering import EXTRA_ROWS, MessagesInOrder
 from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.tombstones import tombstones_of
 
 _MAX_OFFSET_DIFFERENCE = timedelta(hours=48)
 """How far apart two texts of the same instant can sort: an offset from UTC is below 24 hours in each direction."""
-
-_EXTRA_ROWS = 2
-"""Rows beyond the limit that usually show that it is reached: the next one, and one of another second."""
 
 _CONTENT = {"role": 1, "text": 1, "created_at": 1}
 
@@ -44,7 +41,7 @@ class MongoHistory:
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
         doing = f"reading session {session_id!r} in {self._name}"
-        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + _EXTRA_ROWS)
+        ordered = MessagesInOrder(self._messages, session_id, doing, batch=limit + EXTRA_ROWS)
         if ordered.is_empty:
             return []
         margin = timedelta() if ordered.is_exact else _MAX_OFFSET_DIFFERENCE

@@ -25,14 +25,14 @@ from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import REPLACED, document_id_condition
-from chatstore_cli.mongo.message_counts import MessageCounts
-from chatstore_cli.mongo.messages.ordering import MessagesInOrder, newest_in_order
+from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.own_sessions import OwnSessions
 from chatstore_cli.mongo.messages.recent_sessions import RecentSessions
 from chatstore_cli.mongo.messages.removal import remove_session, require_unchanged
-from chatstore_cli.mongo.messages.rows import LAYOUT, to_message
+from chatstore_cli.mongo.messages.rows import LAYOUT
 from chatstore_cli.mongo.messages.session_times import RECENT_KEYS, SESSION_KEYS, SessionTimes
+from chatstore_cli.mongo.messages.stored_messages import StoredMessages
 from chatstore_cli.mongo.messages.stored_times import EARLIEST
 from chatstore_cli.mongo.name_totals import ids_beginning_with
 from chatstore_cli.mongo.tombstones import count_parts
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.messages.feed import FlatChanges, FlatMessageChanges
     from chatstore_cli.mongo.messages.search import FlatMessageSearcher
 
-_NO_COUNT_LIMIT = 2**31 - 2
 _CHUNK = 500
 
 
@@ -76,6 +75,7 @@ class MessagesLayout:
         self._recent = RecentSessions(self._messages, self._times, **how)
         self._counts = MessageCounts(self._messages, **how)
         self._own = OwnSessions(self._messages, **how)
+        self._stored = StoredMessages(self._messages)
         self._lookup = ForeignLookup(connection, self._name, OWN_MESSAGES)
         self.remarks: list[str] = []
         self.unaddressable = 0
@@ -192,47 +192,44 @@ class MessagesLayout:
     def _answers(self, query: SessionQuery) -> bool:
         return query.layout in (None, LAYOUT) and not self.unanswerable(query)
 
-    def find(self, session_id: str) -> Session | None:
-        """One session with its exact message count; None if it does not exist."""
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
+        """One session with its message count; None if it does not exist.
+
+        If the count stopped, the times are those of a list, because exact ones cost a look at every key of two days.
+        """
+        cap = NO_COUNT_LIMIT if count_to is None else count_to
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             if self.is_absent():
                 return None
             self._searched()
             if not self._own.among([session_id]):
                 return None
-            _, count = next(self._counts.of([session_id], _NO_COUNT_LIMIT, has_index=self._times.has_session_index))
+            _, count = next(self._counts.of([session_id], cap, has_index=self._times.has_session_index))
             if not count:
                 return None
-            oldest = self._times.oldest_of([session_id], exact=True).get(session_id)
-            newest = self._times.newest_of([session_id], exact=True).get(session_id)
-        return _session(session_id, oldest, newest, count, cap=_NO_COUNT_LIMIT)
+            exact = count <= cap
+            oldest = self._times.oldest_of([session_id], exact=exact).get(session_id)
+            newest = self._times.newest_of([session_id], exact=exact).get(session_id)
+        return _session(session_id, oldest, newest, count, cap=cap)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in order of (instant, sequence), streamed; see MessagesInOrder for mixed times.
 
         Rows without a sequence, which applications store, are not selected by `after_sequence`. Raises NotFound.
         """
-        ordered = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r} in {self._name}")
+        stored = self._stored.selected(session_id, selection)
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            is_absent = ordered.is_empty or not self._own.among([session_id])
-        if is_absent:
-            raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
-        extra: Document = {}
-        if selection.after_sequence is not None:
-            count_after = ordered.count_after_restarted_numbers(selection.after_sequence)
-            if count_after is not None:
-                return _newest_numbered(ordered, count_after, selection)
-            extra["sequence"] = {"$gt": selection.after_sequence}
-        if not selection.include_general:
-            extra["source"] = extra["metadata.source"] = {"$ne": "general_agent"}
-        if selection.last is not None:
-            return map(to_message, newest_in_order(ordered.newest_first(extra), selection.last))
-        return map(to_message, ordered.oldest_first(extra))
+            if stored is None or not self._own.among([session_id]):
+                raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
+        return stored
 
-    def messages_from(self, session_id: str, instant: datetime) -> Iterator[Message] | None:
+    def messages_from(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
         """The messages from the second of this instant on, in order; None if the stored times have several forms."""
-        rows = MessagesInOrder(self._messages, session_id, f"reading session {session_id!r}").from_second(instant)
-        return None if rows is None else map(to_message, rows)
+        return self._stored.from_second(session_id, instant, at_once)
+
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, newest first; None if the stored times have several forms."""
+        return self._stored.until_second(session_id, instant, at_once)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches, without its message count and its created_at."""
@@ -333,11 +330,3 @@ def _session(
         message_count=max(0, min(count, cap)),
         message_count_capped=count > cap,
     )
-
-
-def _newest_numbered(ordered: MessagesInOrder, count: int, selection: MessageSelection) -> Iterator[Message]:
-    """The selected ones of the newest `count` messages with a sequence."""
-    rows = newest_in_order(ordered.newest_first({"sequence": {"$type": "number"}}), count)
-    messages = map(to_message, rows)
-    selected = [message for message in messages if selection.include_general or not message.from_general_agent]
-    return iter(selected if selection.last is None else selected[max(0, len(selected) - selection.last) :])

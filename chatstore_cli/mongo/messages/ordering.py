@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from copy import copy
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from math import isfinite
 from typing import Any, TypeGuard
@@ -36,6 +36,9 @@ LARGE_SECOND = 5_000
 BATCH = 1_000
 """Documents in one answer of the server. By default an answer has 16 MiB, which is about 100 MiB decoded."""
 
+EXTRA_ROWS = 2
+"""Rows beyond a limit that usually show that it is reached: the next one, and one of another second."""
+
 _ABSENT = -1
 
 
@@ -57,13 +60,19 @@ class MessagesInOrder:
         self._doing = doing
         with driver_errors(doing):
             # From the index alone: the forms of the times may include those of documents that are not messages.
-            covered = {"_id": 0, "created_at": 1, "session_id": 1}
+            covered = {"_id": 0, "created_at": 1}
             rows = messages.find(of_session, covered).sort("created_at", -1).limit(SMALL_SESSION + 1)
-            self._newest = [row.get("created_at") for row in rows]
+            self._newest = [row.get("created_at") for row in rows.batch_size(SMALL_SESSION + 1)]
             if len(self._newest) > SMALL_SESSION:
-                for condition in ({}, *({"created_at": each.condition} for each in Range)):
-                    oldest = messages.find({**of_session, **condition}, covered).sort("created_at", 1).limit(1)
-                    self._newest += [row.get("created_at") for row in oldest]
+                self._newest += self._oldest(of_session)
+                # In the index, a range lies in one piece. So no other one is between two ends in the same range.
+                if len(ends := {range_of(self._newest[0]), range_of(self._newest[-1])}) > 1 or None in ends:
+                    for each in Range:
+                        self._newest += self._oldest({**of_session, "created_at": each.condition})
+
+    def _oldest(self, condition: Document) -> list[Any]:
+        rows = self._messages.find(condition, {"_id": 0, "created_at": 1}).sort("created_at", 1).limit(1)
+        return [row.get("created_at") for row in rows]
 
     @property
     def is_empty(self) -> bool:
@@ -86,14 +95,28 @@ class MessagesInOrder:
 
     def from_second(self, instant: datetime) -> Iterator[Document] | None:
         """The documents from the second of this instant on, oldest first; None if the times have several forms or no range."""
+        known, second = self._at_second(instant)
+        return None if known is None else self.oldest_first({"created_at": {"$gte": second}})
+
+    def until_second(self, instant: datetime) -> Iterator[Document] | None:
+        """The documents up to the end of this instant's second, newest first; None if the times have several forms or no range."""
+        known, second = self._at_second(instant)
+        if known is None:
+            return None
+        is_text = known is Range.TEXT
+        limit = {"$lt": second + "\U0010ffff"} if is_text else known.up_to(instant.replace(microsecond=0), timedelta())
+        return self.newest_first({"created_at": limit})
+
+    def _at_second(self, instant: datetime) -> tuple[Range | None, Any]:
+        """The range of all times, and the stored value of this instant's second; None if they have several forms or no range."""
         sample: Any = self._newest[0] if self._newest else None
         known = range_of(sample) if len({form_of(value) for value in self._newest}) == 1 else None
         if known is None or utc_offset(sample):  # such as +02:00 in every text
-            return None
+            return None, None
         second = known.value_at(instant.replace(microsecond=0))
         if known is Range.TEXT:  # the letter between date and time is that of the session
             second = second[:10] + sample[10:11] + second[11:]
-        return self.oldest_first({"created_at": {"$gte": second}})
+        return known, second
 
     def count_after_restarted_numbers(self, sequence: int) -> int | None:
         """How many numbered messages follow the newest one with this sequence, if the numbers restarted; else None.

@@ -8,6 +8,7 @@ from itertools import islice
 
 from pymongo.collection import Collection
 
+from chatstore_cli.domain.message import read_reply_to
 from chatstore_cli.domain.removal import SessionState
 from chatstore_cli.domain.tombstones import Tombstone, deletion_instant
 from chatstore_cli.mongo.bson_values import stored_instant
@@ -19,7 +20,8 @@ from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombsto
 _ROWS_AT_ONCE = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Covers no row with a time, if no planned row had one."""
-_FIELDS = {"created_at": 1}
+FIELDS = {"created_at": 1, "reply_to": 1}
+"""What decides whether a tombstone covers a row, beside its `_id`."""
 
 
 def remove_session(
@@ -45,14 +47,14 @@ def remove_session(
     by_time = Tombstone(deletion_instant(now if newest is None else min(now, newest)))
     listed = [
         row["_id"]
-        for row in messages.find(selected, _FIELDS, **option)
-        if (moment := _moment(row)) is None
+        for row in messages.find(selected, FIELDS, **option)
+        if (moment := stored_instant(row.get("created_at"))) is None
         or not (by_time.covers(moment, row_key(row["_id"])) or (newest is not None and moment > newest))
     ]
     write_tombstone(connection, layout, session_id, by_time.deleted_at, listed)
     # Another process may have deleted the session too: from now on its tombstone decides as it is stored.
     tombstone = tombstones_of(connection, layout, [session_id])[session_id]
-    return remove_covered(messages, messages.find(selected, _FIELDS, **option), tombstone)
+    return remove_covered(messages, session_id, messages.find(selected, FIELDS, **option), tombstone)
 
 
 def require_unchanged(
@@ -68,10 +70,10 @@ def require_unchanged(
     number, are_covered = 0, tombstone is not None
     oldest: datetime | None = None
     newest: datetime | None = None
-    for row in messages.find(selected, _FIELDS, **option):
-        moment = _moment(row)
+    for row in messages.find(selected, FIELDS, **option):
+        moment = stored_instant(row.get("created_at"))
         number += 1
-        are_covered = are_covered and tombstone is not None and tombstone.covers(moment, row_key(row["_id"]))
+        are_covered = are_covered and tombstone is not None and _why_covered(session_id, row, tombstone) is not None
         if moment is not None:
             oldest = moment if oldest is None else min(oldest, moment)
             newest = moment if newest is None else max(newest, moment)
@@ -79,26 +81,31 @@ def require_unchanged(
         expected.require(session_id, SessionState(oldest, newest, number))
 
 
-def remove_covered(messages: Collection[Document], rows: Iterable[Document], tombstone: Tombstone) -> int:
+def remove_covered(
+    messages: Collection[Document], session_id: str, rows: Iterable[Document], tombstone: Tombstone
+) -> int:
     """Delete those of a session's rows that its tombstone covers. Returns how many were deleted.
 
-    After the removal of a row a new message may get its `_id`. It is not deleted, because a row that its time covers is
-    deleted only with such a time, and one that the tombstone lists is covered whatever its time is.
+    After the removal of a row a new message may get its `_id`. It is not deleted: a row is deleted only while it still has
+    the time, or the `reply_to`, for which it is covered. One that the tombstone lists is covered whatever it has.
     """
-    covered = ((row, moment) for row in rows if tombstone.covers(moment := _moment(row), row_key(row["_id"])))
+    covered = ((row, reason) for row in rows if (reason := _why_covered(session_id, row, tombstone)) is not None)
     removed = 0
     at_once = MOST_TEXTS if own_collation(messages) else _ROWS_AT_ONCE
     while batch := list(islice(covered, at_once)):
-        dated = [row for row, moment in batch if moment is not None and moment <= tombstone.deleted_at]
-        others = [row["_id"] for row, moment in batch if moment is None or moment > tombstone.deleted_at]
-        if dated:
-            times = {"$in": [row["created_at"] for row in dated]}
-            selected = {"_id": {"$in": [row["_id"] for row in dated]}, "created_at": times}
-            removed += messages.delete_many(selected).deleted_count
-        if others:
-            removed += messages.delete_many({"_id": {"$in": others}}).deleted_count
+        for field in ("created_at", "reply_to", "_id"):
+            because_of_it = [row for row, reason in batch if reason == field]
+            if because_of_it:
+                selected = {name: {"$in": [row[name] for row in because_of_it]} for name in {"_id", field}}
+                removed += messages.delete_many(selected).deleted_count
     return removed
 
 
-def _moment(row: Document) -> datetime | None:
-    return stored_instant(row.get("created_at"))
+def _why_covered(session_id: str, row: Document, tombstone: Tombstone) -> str | None:
+    """The field for which the tombstone covers the row; None if it does not."""
+    moment = stored_instant(row.get("created_at"))
+    if moment is not None and moment <= tombstone.deleted_at:
+        return "created_at"
+    if tombstone.covers(moment, row_key(row["_id"])):
+        return "_id"
+    return "reply_to" if tombstone.covers_answer(session_id, read_reply_to(row.get("reply_to"))) else None

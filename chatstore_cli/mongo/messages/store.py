@@ -25,7 +25,7 @@ from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.documents import content_of, flaw_of_document, to_document
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
-from chatstore_cli.mongo.messages.removal import remove_covered
+from chatstore_cli.mongo.messages.removal import FIELDS, remove_covered
 from chatstore_cli.mongo.messages.rows import LAYOUT
 from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions, tombstones_of
 
@@ -137,10 +137,10 @@ class MongoMessageStore:
         session_of = {entry.identity: entry.session_id for entry in entries}
         stored: dict[str, list[Document]] = defaultdict(list)
         with driver_errors(f"deleting messages in {self._name}"):
-            for row in self._rows_by_id(list(session_of), {"created_at": 1}):
+            for row in self._rows_by_id(list(session_of), FIELDS):
                 stored[session_of[row["_id"]]].append(row)
             for session, rows in stored.items():
-                remove_covered(self._messages, rows, tombstones[session])
+                remove_covered(self._messages, session, rows, tombstones[session])
 
     def with_foreign_rows(self, sessions: Sequence[str]) -> set[str]:
         """The sessions with rows that another writer stored under its own ids."""

@@ -17,32 +17,28 @@ from chatstore_cli.domain.agent_sessions import AGENT_SESSIONS
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.foreign import ForeignDocuments
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.domain.message import GENERAL_AGENT, Message
+from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
 from chatstore_cli.domain.session_reader import NameField, NameTotal
-from chatstore_cli.domain.threads.turns import turn
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.agent_sessions.documents import (
-    IN_ORDER,
-    OWN_AGENT_MESSAGES,
     OWN_AGENT_SESSIONS,
     reading_indexes,
 )
-from chatstore_cli.mongo.bson_values import json_value, stored_instant, whole_number
+from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import (
     addressable_id,
-    document_id_condition,
-    id_text,
     id_values,
     is_storable,
 )
 from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
-from chatstore_cli.mongo.message_counts import MessageCounts
+from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
+from chatstore_cli.mongo.products.agent_session_messages import StoredAgentMessages, to_message
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.search.ports import MessageSearcher
@@ -65,6 +61,7 @@ class AgentSessionsLayout:
         self._name, self._messages_name = agents.sessions or "sessions", agents.messages or "messages"
         self._sessions = connection.collection(self._name)
         self._messages = connection.collection(self._messages_name)
+        self._stored = StoredAgentMessages(self._messages, in_memory=connection.in_memory)
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._counts = MessageCounts(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
         self._lookup = ForeignLookup(connection, self._name, OWN_AGENT_SESSIONS)
@@ -144,35 +141,27 @@ class AgentSessionsLayout:
         with driver_errors(f"looking up ids in {self._name}"):
             return ids_beginning_with(self._sessions, ("session_id",), prefix, limit)
 
-    def find(self, session_id: str) -> Session | None:
-        """One session with its exact number of messages; None if it does not exist."""
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
+        """One session with the number of its messages; None if it does not exist."""
         document = self._locate(session_id)
         if document is None:
             return None
         with driver_errors(f"counting the messages of session {session_id!r} in {self._messages_name}"):
-            return self._with_counts([_to_session(document)], 2**31 - 2)[0]
+            return self._with_counts([_to_session(document)], NO_COUNT_LIMIT if count_to is None else count_to)[0]
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in the order of their times, streamed. Raises NotFound."""
         if self._locate(session_id) is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
-        return self._read(session_id, selection)
+        return self._stored.read(session_id, selection)
 
-    def _read(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
-        condition = {"session_id": document_id_condition(session_id), **OWN_AGENT_MESSAGES.filter()}
-        if selection.after_sequence is not None:
-            condition["sequence"] = {"$gt": selection.after_sequence}
-        if not selection.include_general:
-            condition["metadata.source"] = {"$ne": GENERAL_AGENT}
-        with driver_errors(f"reading session {session_id!r} in {self._messages_name}"):
-            if selection.last is None:
-                for document in self._messages.find(condition).sort(IN_ORDER).batch_size(1_000):
-                    yield _to_message(session_id, document)
-            elif selection.last > 0:
-                from_last = [(field, -1) for field, _ in IN_ORDER]
-                newest = list(self._messages.find(condition).sort(from_last).limit(selection.last))
-                for document in reversed(newest):
-                    yield _to_message(session_id, document)
+    def messages_from(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages from the second of this instant on, in the order of their times; None if a time is not a date."""
+        return self._stored.from_second(session_id, instant, at_once)
+
+    def messages_until(self, session_id: str, instant: datetime, at_once: int) -> Iterator[Message] | None:
+        """The messages up to the end of this instant's second, newest first; None if a time is not a date."""
+        return self._stored.until_second(session_id, instant, at_once)
 
     def message_searcher(self) -> MessageSearcher:
         """The searcher of the layout. In memory, where the server's filter does not work, it is the generic one."""
@@ -182,7 +171,7 @@ class AgentSessionsLayout:
 
         if self._in_memory:
             return ScanningSearcher(self)
-        return MessageDocumentSearcher(self, self._messages, _to_message, search_conditions)
+        return MessageDocumentSearcher(self, self._messages, to_message, search_conditions)
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every session that matches. The messages are not counted, and there is no usage."""
@@ -311,26 +300,3 @@ def _newest_instant(value: Any) -> datetime | None:
     if isinstance(value, list):
         return max(filter(None, (stored_instant(each) for each in value if isinstance(each, datetime))), default=None)
     return stored_instant(value)
-
-
-def _to_message(session_id: str, document: Document) -> Message:
-    """One message. Its fields are those of a provider's API, at its top or in its content."""
-    content = document.get("content")
-    message = turn(
-        session_id,
-        content,
-        role=document.get("role"),
-        message_id=id_text(document.get("_id")),
-        sequence=whole_number(document.get("sequence")),
-        sender=addressable_id(document.get("name")),
-        created_at=stored_instant(document.get("created_at")),
-        plain=json_value,
-    )
-    calls, call_id, metadata = (document.get(name) for name in ("tool_calls", "tool_call_id", "metadata"))
-    if isinstance(calls, list):
-        message = message._replace(tool_calls=json_value(calls))
-    if isinstance(call_id, str):
-        message = message._replace(tool_call_id=str(call_id))
-    if isinstance(metadata, dict):
-        message = message._replace(metadata={**json_value(metadata), **message.metadata})
-    return message

@@ -94,7 +94,7 @@ class CallsLayout:
         except NotAllowed as error:
             self._note_missing_right(error)
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """One call; None if it does not exist."""
         row = self._locate(session_id, PROJECTION)
         return None if row is None else to_session(row)
@@ -241,6 +241,6 @@ def _selected(messages: list[Message], selection: MessageSelection) -> list[Mess
         messages = [each for each in messages if (each.sequence or 0) > selection.after_sequence]
     if not selection.include_general:
         messages = [each for each in messages if each.metadata.get("source") != GENERAL_AGENT]
-    if selection.last is None:
-        return messages
-    return messages[-selection.last :] if selection.last > 0 else []
+    if selection.last is not None:
+        messages = messages[max(0, len(messages) - selection.last) :]
+    return messages[: selection.first]

@@ -164,6 +164,10 @@ def in_order(sequences: Sequence[Any]) -> Sequence[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
+NO_SEQUENCE = -(2**63)
+"""The key of a message without a sequence that no numbered one precedes."""
+
+
 def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]:
     """The keys that order the messages of an array: their own sequence, or their predecessor's if they have none.
 
@@ -172,7 +176,7 @@ def order_keys(sequences: Sequence[Any], before: int | None = None) -> list[int]
     if set(map(type, sequences)) <= {int}:
         return list(sequences)
     keys: list[int] = []
-    key = -(2**63) if before is None else before
+    key = NO_SEQUENCE if before is None else before
     for sequence in sequences:
         number = whole_number(sequence)
         key = key if number is None else number
@@ -217,6 +221,7 @@ def to_message(session_id: str, stored: Any) -> Message:
             None if tool_calls is None else _list(tool_calls),
             None if tool_call_id is None else id_as_text(tool_call_id) or _id(tool_call_id),
             {} if metadata is None and tool_responses is None else _metadata(metadata, tool_responses),
+            None,
         ),
     )
 

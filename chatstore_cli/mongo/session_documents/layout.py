@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from chatstore_cli.config.settings import Settings
@@ -148,7 +148,7 @@ class DocumentLayout(ABC):
 
         return ScanningSearcher(self) if self._in_memory else DocumentSearcher(self, self._collection)
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
         if self.is_absent():
             return None
@@ -313,7 +313,7 @@ class DocumentLayout(ABC):
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         if self.shape.is_general_chat(document):
             selection = replace(selection, include_general=True)
-        return self._read(session_id_of(document), document["_id"], selection)
+        return islice(self._read(session_id_of(document), document["_id"], selection), selection.first)
 
     def _read(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[Message]:
         with driver_errors(f"reading session {session_id!r} in {self._name}"):

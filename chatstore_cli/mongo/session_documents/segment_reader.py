@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
+from itertools import count, dropwhile
 from typing import Any, NamedTuple
 
 from pymongo.collection import Collection
@@ -24,8 +24,8 @@ from chatstore_cli.mongo.bson_arrays import MovedOn, Rewritten, StoredArray
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.exact import own_collation, text_range
-from chatstore_cli.mongo.session_documents.documents import MESSAGE_COUNT
-from chatstore_cli.mongo.session_documents.selection import chosen
+from chatstore_cli.mongo.session_documents.documents import MESSAGE_COUNT, NO_SEQUENCE
+from chatstore_cli.mongo.session_documents.selection import chosen, first_of
 
 LAST_SEGMENT = "last_segment"
 MOVED_MESSAGES = "moved_messages"
@@ -36,6 +36,9 @@ LAST_MOVE = "last_move"
 
 MOVE = "move"
 """In a segment: the move that made it."""
+
+LAST_SEQUENCE = "last_sequence"
+"""In a segment that a move made: the highest sequence of its messages; null if none has one."""
 
 _ATTEMPTS_IN_PIECES = 3
 """Attempts after which the head is fetched in one answer, because it is edited too often to be read in pieces."""
@@ -61,6 +64,12 @@ class _Segment(NamedTuple):
     number: int
     document_id: str
     elements: StoredArray
+    highest: int | None
+    """The highest sequence in it, as its move noted; None if that is not known."""
+
+    def is_below(self, sequence: int) -> bool:
+        """Whether it is known to have no message with a higher sequence than this."""
+        return self.highest is not None and self.highest <= sequence
 
 
 class SegmentReader:
@@ -73,30 +82,33 @@ class SegmentReader:
 
     def segment_ids(self, session_ids: Sequence[str]) -> dict[str, str]:
         """All segments of these sessions, whether they count or not, oldest first: segment id to session id."""
-        return {segment_id: session_id for session_id, _, segment_id in self._find(session_ids)}
+        return {row["_id"]: session_id for session_id, _, row in self._find(session_ids)}
 
     def counting_segments(self, session_id: str, last_segment: Any) -> list[tuple[int, str]]:
         """Numbers and ids of the segments that count for a head with this `last_segment`, oldest first."""
-        segments = [(number, segment_id) for _, number, segment_id in self._find([session_id])]
+        return [(number, row["_id"]) for number, row in self._counting(session_id, last_segment)]
+
+    def _counting(self, session_id: str, last_segment: Any, *more: str) -> list[tuple[int, Document]]:
+        segments = [(number, row) for _, number, row in self._find([session_id], *more)]
         last = whole_number(last_segment)
         if last is not None:
-            return [(number, segment_id) for number, segment_id in segments if number <= last]
-        unmarked = self._unmarked([segment_id for _, segment_id in segments])
-        return [(number, segment_id) for number, segment_id in segments if segment_id in unmarked]
+            return [(number, row) for number, row in segments if number <= last]
+        unmarked = self._unmarked([row["_id"] for _, row in segments])
+        return [(number, row) for number, row in segments if row["_id"] in unmarked]
 
-    def _find(self, session_ids: Sequence[str]) -> list[tuple[str, int, str]]:
-        """Session id, number and id of all segments of these sessions, in this order."""
+    def _find(self, session_ids: Sequence[str], *more: str) -> list[tuple[str, int, Document]]:
+        """Session id, number, and `_id` and more fields of all segments of these sessions, in the order of the first two."""
         if not session_ids:
             return []
         own = own_collation(self._segments)  # once: an absent collection is looked up each time
         ranges = [{"_id": text_range(own, f"{name}:", f"{name};")} for name in session_ids]
         names = set(session_ids)
-        segments: list[tuple[str, int, str]] = []
-        for row in self._segments.find({"$or": ranges}, {"_id": 1}, **own):
+        segments: list[tuple[str, int, Document]] = []
+        for row in self._segments.find({"$or": ranges}, dict.fromkeys(("_id", *more), 1), **own):
             session_id, number = _owner_and_number(row["_id"])
             if session_id in names and number is not None:  # a range also has the segments of sessions named `<id>:...`
-                segments.append((session_id, number, row["_id"]))
-        return sorted(segments)
+                segments.append((session_id, number, row))
+        return sorted(segments, key=lambda segment: segment[:2])
 
     def _unmarked(self, segment_ids: Sequence[str]) -> set[str]:
         if not segment_ids:
@@ -160,25 +172,34 @@ class SegmentReader:
     ) -> Iterator[list[Any]]:
         yielded: dict[str, Any] = {}
         last_number = -1
+        missing = selection.first
+
+        def is_below(segment: _Segment) -> bool:
+            # A message without a sequence has that of one before it, which is then in a segment that is below, too.
+            return selection.after_sequence is not None and segment.is_below(selection.after_sequence)
+
         for attempt in count():
             try:
-                head, segments = self._begin(session_id, document_id, attempt)
+                head, segments = self._begin(session_id, document_id, attempt, selection.after_sequence)
                 self._check_that_they_count(session_id, yielded, segments)
                 before = partial(_key_before, [segment.elements for segment in segments])
-                chosen_of_head = list(chosen([head], selection, before))
-                for segment in segments:
+                [(_, of_head)] = chosen([head], selection, before)
+                for segment in dropwhile(is_below, segments):
+                    if missing == 0:
+                        return
                     if segment.number > last_number:
-                        for elements, positions in chosen([segment.elements], selection, before):
-                            yield from elements.read(positions)
+                        [(elements, positions)] = chosen([segment.elements], selection, before)
+                        positions, still_missing = first_of(elements, positions, missing, selection)
+                        yield from elements.read(positions)
+                        missing = still_missing
                         yielded[segment.document_id] = segment.elements.version
                         last_number = segment.number
-                runs = [elements.read(positions) for elements, positions in chosen_of_head]
+                run = head.read(first_of(head, of_head, missing, selection)[0])
             except (MovedOn, Rewritten):  # messages that were not yet yielded have moved, or were edited
                 if attempt >= _MAX_ATTEMPTS:
                     raise
                 continue
-            for run in runs:
-                yield from run
+            yield from run
             return
 
     def _newest(self, session_id: str, document_id: Any, selection: MessageSelection) -> Iterator[list[Any]]:
@@ -200,18 +221,27 @@ class SegmentReader:
                 yield from run
             return
 
-    def _begin(self, session_id: str, document_id: Any, attempt: int) -> tuple[StoredArray, list[_Segment]]:
-        """The head, with its number and the order of its messages, and the segments that count for that number."""
+    def _begin(
+        self, session_id: str, document_id: Any, attempt: int, after_sequence: int | None = None
+    ) -> tuple[StoredArray, list[_Segment]]:
+        """The head, with its number and the order of its messages, and the segments that count for that number.
+
+        For a selection after a sequence, each segment has its highest one if it is known.
+        """
         in_memory = self._in_memory
         head = StoredArray(self._sessions, document_id, "messages", in_memory=in_memory, version=LAST_SEGMENT)
         if attempt >= _ATTEMPTS_IN_PIECES:
             head.hold()
         head.values("sequence")  # this answer also has the number, as `head.version`
+        fields = () if after_sequence is None else (MOVE, LAST_SEQUENCE)
         return head, [
             _Segment(
-                number, segment, StoredArray(self._segments, segment, "messages", in_memory=in_memory, version=MOVE)
+                number,
+                row["_id"],
+                StoredArray(self._segments, row["_id"], "messages", in_memory=in_memory, version=MOVE),
+                _highest(row),
             )
-            for number, segment in self.counting_segments(session_id, head.version)
+            for number, row in self._counting(session_id, head.version, *fields)
         ]
 
     def _check_that_they_count(self, session_id: str, yielded: Mapping[str, Any], segments: Sequence[_Segment]) -> None:
@@ -233,6 +263,14 @@ def _owner_and_number(segment_id: Any) -> tuple[str, int | None]:
     """The session that the id of a segment names, and its number; None if that is not a number of 64 bits."""
     session_id, _, number = str(segment_id).rpartition(":")
     return session_id, whole_number(int(number)) if number.isdecimal() and len(number) <= _MAX_DIGITS else None
+
+
+def _highest(segment: Document) -> int | None:
+    """The highest sequence in a segment of chatstore; without one, that which such messages have in the order."""
+    if MOVE not in segment or LAST_SEQUENCE not in segment:
+        return None
+    noted = segment[LAST_SEQUENCE]
+    return NO_SEQUENCE if noted is None else whole_number(noted)
 
 
 def _key_before(segments: Sequence[StoredArray], elements: StoredArray) -> int | None:

@@ -59,6 +59,22 @@ def _first_after(keys: list[int], selection: MessageSelection) -> int:
     return 0 if selection.after_sequence is None else bisect_right(keys, selection.after_sequence)
 
 
+def first_of(
+    elements: StoredArray, positions: Sequence[int], count: int | None, selection: MessageSelection
+) -> tuple[Sequence[int], int | None]:
+    """The positions with at most `count` shown messages, and how many are missing then; None for no limit."""
+    if count is None:
+        return positions, None
+    shown = _shown(elements, selection)
+    if shown is None:
+        return positions[:count], count - min(count, len(positions))
+    for index, position in enumerate(positions):
+        if count <= 0:
+            return positions[:index], 0
+        count -= shown[position]
+    return positions, count
+
+
 def _shown(elements: StoredArray, selection: MessageSelection) -> list[bool] | None:
     """Whether each element is shown; None if all are."""
     if selection.include_general:

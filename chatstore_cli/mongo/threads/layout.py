@@ -6,7 +6,7 @@ no status and no pause. The usage in its messages is added up for reports only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -28,7 +28,7 @@ from chatstore_cli.mongo.collections import collection_facts, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import document_id_condition, id_values, is_storable
-from chatstore_cli.mongo.message_counts import MessageCounts
+from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.threads.batches import remove_selected
 from chatstore_cli.mongo.threads.index_specs import index_specs
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.search.ports import MessageSearcher
     from chatstore_cli.mongo.threads.feed import ThreadChanges, ThreadMessageChanges
 
-_NO_COUNT_LIMIT = 2**31 - 2
 _THREADS_PER_SUM = 500
 _GUARDED = ("created_at", "updated_at", "last_sequence")
 """Fields that a planned deletion compares. Every message of chatstore's writers changes the last one."""
@@ -109,13 +108,13 @@ class ThreadsLayout:
             with driver_errors(f"counting the messages of {self._messages_name}"):
                 yield from self._with_counts(sessions, COUNT_CAP)
 
-    def find(self, session_id: str) -> Session | None:
-        """One thread with its exact number of messages; None if it does not exist."""
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
+        """One thread with the number of its messages; None if it does not exist."""
         document = self._locate(session_id)
         if document is None:
             return None
         with driver_errors(f"counting the messages of thread {session_id!r} in {self._messages_name}"):
-            return self._with_counts([to_session(document)], _NO_COUNT_LIMIT)[0]
+            return self._with_counts([to_session(document)], NO_COUNT_LIMIT if count_to is None else count_to)[0]
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A thread's messages in order of sequence, streamed. Raises NotFound.
@@ -133,13 +132,16 @@ class ThreadsLayout:
         if not selection.include_general:
             condition["content.metadata.source"] = {"$ne": GENERAL_AGENT}
         with driver_errors(f"reading thread {session_id!r} in {self._messages_name}"):
+            documents: Iterable[Document]
             if selection.last is None:
-                for document in self._messages.find(condition).sort("sequence", 1).batch_size(MESSAGES_PER_ANSWER):
-                    yield to_message(session_id, document)
+                rows = self._messages.find(condition).sort("sequence", 1)
+                documents = rows.batch_size(selection.first or MESSAGES_PER_ANSWER)
             elif selection.last > 0:
-                newest = list(self._messages.find(condition).sort("sequence", -1).limit(selection.last))
-                for document in reversed(newest):
-                    yield to_message(session_id, document)
+                documents = reversed(list(self._messages.find(condition).sort("sequence", -1).limit(selection.last)))
+            else:
+                return
+            for document in islice(documents, selection.first):
+                yield to_message(session_id, document)
 
     within = staticmethod(time_limit)
     orders_by_sequence: Literal[True] = True
@@ -248,7 +250,7 @@ class ThreadsLayout:
         with driver_errors(f"deleting thread {session_id!r}"):
             selected = {**_identity(document), **OWN_THREADS.filter()}
             if expected is not None and document is not None:
-                [session] = self._with_counts([to_session(document)], _NO_COUNT_LIMIT)
+                [session] = self._with_counts([to_session(document)], NO_COUNT_LIMIT)
                 expected.require(session_id, SessionState.of(session))
                 selected |= {name: {"$eq": document.get(name)} for name in _GUARDED}
             threads = self._threads.delete_many(selected).deleted_count

@@ -75,8 +75,7 @@ class PostgresThreadSessions:
             "listing the threads", lambda reader: reader.execute(counted).all()
         )
         for row in rows:
-            count: int = row.messages
-            yield replace(to_session(row), message_count=min(count, COUNT_CAP), message_count_capped=count > COUNT_CAP)
+            yield _counted(to_session(row), row.messages, COUNT_CAP)
 
     def message_searcher(self) -> PostgresThreadSearcher:
         """The searcher of these threads."""
@@ -103,16 +102,17 @@ class PostgresThreadSessions:
         rows: Any = self._database.read("listing the threads", lambda reader: reader.execute(wanted).all())
         return [to_session(row) for row in rows]
 
-    def find(self, session_id: str) -> Session | None:
-        """One thread with its exact number of messages; None if it does not exist."""
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
+        """One thread with the number of its messages; None if it does not exist."""
         if not is_storable(session_id):
             return None
-        of_thread = MESSAGES.c.chat_thread_id == THREADS.c.id
-        messages = select(func.count()).where(of_thread).scalar_subquery().label("messages")
+        of_thread = select(MESSAGES.c.id).where(MESSAGES.c.chat_thread_id == session_id)
+        some = of_thread.limit(None if count_to is None else count_to + 1).subquery()
+        messages = select(func.count()).select_from(some).scalar_subquery().label("messages")
         query = select(*_FACTS, messages).where(THREADS.c.id == session_id)
         doing = f"looking up thread {session_id!r}"
         row: Any = self._database.read(doing, lambda reader: reader.execute(query).first())
-        return None if row is None else replace(to_session(row), message_count=row.messages)
+        return None if row is None else _counted(to_session(row), row.messages, count_to)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A thread's messages in order of sequence, streamed. Raises NotFound."""
@@ -134,6 +134,8 @@ class PostgresThreadSessions:
             query = select(newest).order_by(newest.c.sequence)
         else:
             query = query.order_by(MESSAGES.c.sequence)
+        if selection.first is not None:
+            query = query.limit(selection.first)
         with self._database.reading(f"reading thread {session_id!r}") as connection:
             for row in connection.execute(query):
                 yield to_message(row)
@@ -257,6 +259,14 @@ class PostgresThreadSessions:
 def is_storable(text: str) -> bool:
     """Whether PostgreSQL can store the text: it has neither NUL nor lone surrogates."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _counted(session: Session, count: int, cap: int | None) -> Session:
+    """The session with its number of messages, which were counted up to the cap and one more."""
+    is_capped = cap is not None and count > cap
+    return replace(
+        session, message_count=cap if is_capped and cap is not None else count, message_count_capped=is_capped
+    )
 
 
 def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:

@@ -19,14 +19,14 @@ from chatstore_cli.server.errors.error_bodies import Refusal
 
 _LOG = logging.getLogger("chatstore.server")
 
-OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz"})
-"""Paths that need no key."""
+OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/readyz", "/docs"})
+"""Paths that need no key. `/docs` only leads to a view, which needs one."""
 
 STATIC = "/page/static/"
 """The files of the page, which are the same for everybody."""
 
 _OPEN_PREFIXES = (STATIC, "/page/sign-")
-_COOKIE_PREFIXES = ("/page/", "/store/")
+_COOKIE_PREFIXES = ("/page/", "/store/", "/openapi.json")
 KEY_COOKIE = "chatstore_key"
 """The cookie that holds the key of a browser that signed in. Only the page and the routes that it uses accept it."""
 

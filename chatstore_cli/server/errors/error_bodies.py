@@ -26,7 +26,7 @@ class Form(Enum):
     """`{"error": {code, kind, message, hint}}`: chatstore's own routes, as `-o json` prints errors."""
 
 
-_FORMS: Mapping[str, Form] = {
+FORMS: Mapping[str, Form] = {
     "api": Form.DETAIL,
     "chat": Form.DETAIL,
     "ws": Form.DETAIL,
@@ -81,7 +81,7 @@ class ErrorAnswer(NamedTuple):
 
 def form_of(path: str) -> Form:
     """The form of the errors of a path."""
-    return _FORMS.get(path.lstrip("/").partition("/")[0], Form.OWN)
+    return FORMS.get(path.lstrip("/").partition("/")[0], Form.OWN)
 
 
 def answer_to(path: str, refusal: Refusal) -> ErrorAnswer:

@@ -21,8 +21,9 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.render.conversation.markdown import write_markdown
 from chatstore_cli.render.listing import Terminal
 from chatstore_cli.render.rows.sessions import message_row
+from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.page.session import LayoutName, SessionId, note_shown
-from chatstore_cli.server.page.shell import HEADERS
+from chatstore_cli.server.page.shell import HEADERS, Shown
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_query import visible_session
 
@@ -46,6 +47,7 @@ async def copy(
     access: Reader,
     session_id: SessionId,
     form: CopyForm,
+    view: Shown,
     layout: LayoutName = "",
     redact: bool = False,
 ) -> PlainTextResponse:
@@ -67,7 +69,7 @@ async def copy(
             return found, kept[:1], f"[{','.join(f'{chr(10)}  {row}' for row in rows)}\n]\n"
         stream = io.StringIO()
         named = found if redactor is None else redactor.session(found)
-        write_markdown(named, map(turn_of, kept), ToolDisplay.FULL, stream, Terminal())
+        write_markdown(named, map(turn_of, kept), ToolDisplay.FULL, stream, Terminal(times=TimeDisplay(view.zone)))
         return found, kept[:1], stream.getvalue() + (f"\n> {note}\n" if note else "")
 
     found, shown, text = await services.reading.run(read)
@@ -90,7 +92,7 @@ async def message(
     place = MessagePlace.from_cursor(hit)
 
     def read() -> tuple[Session, list[Message], str]:
-        reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access)
+        reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access, count_to=0)
         page, _ = page_around(reader, session_id, place, 0, 1)
         if not page or not is_at(page[0], place):
             raise NotFound(

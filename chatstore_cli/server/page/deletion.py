@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from chatstore_cli.core.sessions.removal import Removal, plan_removal
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.render.rows.sessions import removal_row
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import Shown
 from chatstore_cli.server.requests import Administrator, Served
 from chatstore_cli.server.routes.store_query import visible_session
 from chatstore_cli.server.services import Services
@@ -31,12 +31,10 @@ class SessionToDelete(BaseModel):
 
 
 @router.get("/page/session/delete")
-async def plan(
-    request: Request, services: Served, access: Administrator, session_id: _Id, layout: _Layout
-) -> HTMLResponse:
+async def plan(view: Shown, services: Served, access: Administrator, session_id: _Id, layout: _Layout) -> HTMLResponse:
     """What would be deleted."""
     removal = await services.reading.run(lambda: _removal(services, access, layout, session_id))
-    return draw(request, "deletion.html", plan=removal.plan, layout=layout, session_id=session_id)
+    return await view.draw("deletion.html", lambda: {"plan": removal.plan, "layout": layout, "session_id": session_id})
 
 
 @router.post("/page/session/delete")

@@ -1,4 +1,4 @@
-"""Errors of the page: a view in words, and the way to sign in if a key is missing."""
+"""Errors that a browser shows: a view in words, and the way to sign in if a key is missing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,30 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from chatstore_cli.server.errors.error_bodies import Refusal
+from chatstore_cli.server.errors.error_bodies import FORMS, Refusal
 from chatstore_cli.server.page.shell import draw
 
 PREFIX = "/page/"
+PROGRAMS = frozenset({*FORMS, "store", "docs", "openapi.json", "health", "healthz", "readyz", "metrics", ""})
+"""First parts of the paths for programs, whose errors have the form of their family also in a browser."""
+
+NO_SUCH_VIEW = Refusal(HTTPStatus.NOT_FOUND, "There is no such page.", hint="Check the address.")
 
 
 def view_of(scope: Scope, refusal: Refusal) -> Response | None:
-    """The view that reports a refusal; None for a request that a script of the page, or a program, made."""
-    if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+    """The view that reports a refusal; None for a request that a script of the page, or a program, made.
+
+    An address that is mistyped in a browser is reported in words too. Whether it exists is not checked before that, so
+    it needs no key.
+    """
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].strip("/").partition("/")[0] in PROGRAMS:
         return None
     request = Request(scope)
-    if scope["method"] != "GET" or "text/html" not in request.headers.get("accept", ""):
+    if "text/html" not in request.headers.get("accept", ""):
         return None
     if refusal.status == HTTPStatus.UNAUTHORIZED:
+        if not scope["path"].startswith(PREFIX):
+            return view_of(scope, NO_SUCH_VIEW)
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/page/sign-in?next={quote(here, safe='')}", HTTPStatus.SEE_OTHER)
     view = draw(request, "refused.html", refusal.status, message=refusal.message, hint=refusal.hint)

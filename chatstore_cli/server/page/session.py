@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
-from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around
+from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around, page_before, start_of
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
@@ -18,7 +18,7 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.render.conversation.heading import facts_of, label_of
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.entrance.auditing import note_reading
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import Shown
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_query import visible_session
@@ -28,6 +28,9 @@ from chatstore_cli.wiring.labels import shown_labels
 router = APIRouter(include_in_schema=False)
 
 _ROWS = 50
+COUNTED = 1_000
+"""Messages are counted up to this many, so that a long session opens as quickly as a short one."""
+_FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
 
@@ -39,43 +42,51 @@ MessageCursor = Annotated[str, Query(max_length=20_000)]
 
 @router.get("/page/session")
 async def session(
-    request: Request,
+    view: Shown,
     services: Served,
     access: Reader,
     session_id: SessionId,
     layout: LayoutName = "",
     after: MessageCursor = "",
+    before: MessageCursor = "",
     hit: MessageCursor = "",
     at: Annotated[str, Query(pattern=r"^(end|\d{1,18})?$")] = "",
 ) -> HTMLResponse:
-    """A page of messages: the first ones, those after a place, those around a message, or (`at=end`) the last ones."""
+    """A page of messages: the first ones, those after or before a place, those around one, or (`at=end`) the last ones."""
     wanted = MessagePlace.from_cursor(hit) if hit else MessagePlace(sequence=int(at)) if at.isdecimal() else None
 
     def read() -> tuple[Session, list[Message], MessagePlace | None]:
         stores = services.stores
-        reader, found = visible_session(stores.session_readers(layout or None), session_id, access)
+        reader, found = visible_session(stores.session_readers(layout or None), session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
-        if at == "end":
-            newest = reader.messages(session_id, MessageSelection(last=_ROWS))
-            return found, list(islice(newest, _ROWS)), None
+        if at == "end":  # one more message shows whether there is a page before
+            newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
+            return found, list(islice(newest, _ROWS + 1)), None
+        if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
+            return found, *earlier
         if wanted is not None:
             return found, *page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
         place = MessagePlace.from_cursor(after) if after else MessagePlace()
         return found, *message_page(reader, session_id, place, _ROWS)
 
     found, messages, following = await services.reading.run(read)
+    ends_here = bool(before) or at == "end"
+    has_previous = len(messages) > _ROWS if ends_here else bool(after or hit or at)
+    messages = messages[-_ROWS:] if ends_here else messages
     await note_shown(services, access, found, messages)
-    return draw(
-        request,
-        "session.html",
-        session=found,
-        facts=facts_of(found, TimeDisplay()),
-        can_delete=access.right.includes(Right.ADMIN),
-        turns=turns_of(messages, wanted),
-        labels={kind: label_of(Block(kind, "")) for kind in (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)},
-        has_earlier=bool(after or at or hit),
-        next_cursor=None if following is None else following.to_cursor(),
-    )
+
+    def values() -> dict[str, Any]:
+        return {
+            "session": found,
+            "facts": facts_of(found, TimeDisplay(view.zone)),
+            "can_delete": access.right.includes(Right.ADMIN),
+            "turns": turns_of(messages, wanted),
+            "labels": {kind: label_of(Block(kind, "")) for kind in _FOLDED},
+            "previous_cursor": start_of(messages).to_cursor() if has_previous and messages else None,
+            "next_cursor": None if following is None else following.to_cursor(),
+        }
+
+    return await view.draw("session.html", values)
 
 
 async def note_shown(services: Services, access: Access, found: Session, messages: list[Message]) -> None:

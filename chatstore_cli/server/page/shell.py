@@ -6,19 +6,26 @@ of a stored message can neither run nor load anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from chatstore_cli import __version__
+from chatstore_cli.config.time_zones import time_zone
 from chatstore_cli.server.entrance.callers import KEY_COOKIE
 from chatstore_cli.server.page import markdown, words
+from chatstore_cli.server.requests import Served
+from chatstore_cli.server.routes.store_query import zone_of
+from chatstore_cli.server.services import Services
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -39,35 +46,89 @@ VIEWS = (
 """The views of the navigation: path and title."""
 
 
-def draw(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A view. `values` are those of the template."""
+HOME = "/page/sessions"
+_VIEW = re.compile(r"/page/(?!sign-)[a-z/-]+(\?.*)?")
+"""A view of this server. Browsers would resolve dots and backslashes of a path, so it has none."""
+
+ZONE = "timezone"
+"""The parameter with the time zone, which every link of a view carries along. /store has the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What every view shares: its request, and the time zone that it shows times in and counts days in."""
+
+    request: Request
+    services: Services
+    zone: tzinfo
+    zone_name: str | None
+    """As it is in the address; None for that of the settings."""
+
+    async def draw(self, template: str, values: Callable[[], Mapping[str, Any]]) -> HTMLResponse:
+        """The view. The values of the template are made, and drawn, in a thread: the server goes on meanwhile."""
+        return await self.services.drawing.run(lambda: draw(self.request, template, zone=self.zone, **values()))
+
+
+async def _view_of(
+    request: Request,
+    services: Served,
+    timezone: Annotated[str, Query(max_length=100)] = "",
+) -> View:
+    return View(request, services, zone_of(services, timezone), timezone or None)
+
+
+Shown = Annotated[View, Depends(_view_of)]
+
+
+def draw(
+    request: Request, template: str, status: int = 200, *, zone: tzinfo | None = None, **values: Any
+) -> HTMLResponse:
+    """A view. `values` are those of the template. Without a zone, the view has no times, as one that reports an error."""
+    link = Links(request)
     shared = {
         "path": request.url.path,
         "views": VIEWS,
         "signed_in": KEY_COOKIE in request.cookies,
         "version": __version__,
-        "link": _Links(request),
+        "link": link,
+        "zone": None if zone is None else str(zone),
+        "times": words.Times(UTC if zone is None else zone),
     }
     html = _environment().get_template(template).render(**shared, status=status, **values)
     return HTMLResponse(html, status, dict(HEADERS))
 
 
-class _Links:
-    """Makes the links of a view: the filters of the view stay in the address."""
+def view_of_this_server(address: str) -> str:
+    """An address that a request names as the view to show next; the first view if it is none of this server."""
+    return address if _VIEW.fullmatch(address) else HOME
+
+
+class Links:
+    """Makes the links of a view: its filters stay in its address, and the chosen time zone in every address."""
 
     def __init__(self, request: Request) -> None:
         self._path = request.url.path
         self._query = dict(request.query_params)
+        self.zone_name = self._query.pop(ZONE, "")
+        if not _is_zone(self.zone_name):  # the view reports it, and its links lead on without it
+            self.zone_name = ""
 
     def here(self, **changed: Any) -> str:
         """This view with other values in its address. None removes a value."""
         return self.to(self._path, **{**self._query, **changed})
 
-    @staticmethod
-    def to(path: str, **query: Any) -> str:
+    def to(self, path: str, **query: Any) -> str:
         """A view with values in its address."""
-        known = {name: value for name, value in query.items() if value not in (None, "")}
+        values = {**query, ZONE: self.zone_name}
+        known = {name: value for name, value in values.items() if value not in (None, "")}
         return f"{path}?{urlencode(known)}" if known else path
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return len(name) <= 100 and time_zone(name) is not None
+    except ValueError:
+        return False
 
 
 @cache
@@ -81,9 +142,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": words.number,
-        "ago": words.ago,
-        "exact": words.exact,
-        "query": lambda values: urlencode({name: value for name, value in values.items() if value is not None}),
+        "or_dash": words.or_dash,
         "markdown": lambda text: Markup(markdown.to_html(text)),
     }
     return environment

@@ -6,7 +6,6 @@ nobody has to clear old sign-ins. Scripts cannot read the cookie, and other site
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -16,14 +15,12 @@ from pydantic import BaseModel, Field
 
 from chatstore_cli.server.entrance.callers import KEY_COOKIE
 from chatstore_cli.server.errors.error_bodies import Refusal
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import draw, view_of_this_server
 from chatstore_cli.server.requests import Served
 
 router = APIRouter(include_in_schema=False)
 
 _SECONDS = 12 * 60 * 60
-_VIEW = re.compile(r"/page/(?!sign-)[a-z/-]+(\?.*)?")
-"""A view of this server. Browsers would resolve dots and backslashes of a path, so it has none."""
 
 
 class PresentedKey(BaseModel):
@@ -35,7 +32,7 @@ class PresentedKey(BaseModel):
 @router.get("/page/sign-in")
 async def form(request: Request, following: Annotated[str, Query(alias="next")] = "") -> HTMLResponse:
     """The form. `next` is the view that follows; only views of this server are accepted."""
-    return draw(request, "sign_in.html", next=following if _VIEW.fullmatch(following) else "/page/sessions")
+    return draw(request, "sign_in.html", next=view_of_this_server(following))
 
 
 @router.post("/page/sign-in")

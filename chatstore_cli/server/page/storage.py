@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import PurePath
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.render.rows.flush import quarantine_row
 from chatstore_cli.render.safe import sanitize_line
 from chatstore_cli.server.page import words
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import Shown
 from chatstore_cli.server.requests import Reader, Served, of_all_tenants
 from chatstore_cli.server.routes.store_reports import status
 from chatstore_cli.wiring.journals import named_journals
@@ -31,7 +32,7 @@ _LATENCIES = (("flush_latency_p50", "Half are stored within"), ("flush_latency_p
 
 
 @router.get("/page/storage")
-async def storage(request: Request, services: Served, access: Reader) -> HTMLResponse:
+async def storage(view: Shown, services: Served, access: Reader) -> HTMLResponse:
     """The figures of this process, and the quarantine. They are of all tenants together."""
     of_all_tenants(access)
     found = (await status(services, access)).model_dump()
@@ -41,14 +42,8 @@ async def storage(request: Request, services: Served, access: Reader) -> HTMLRes
     figures += [(title, _seconds(worker.get(name))) for name, title in _LATENCIES]
     # Not in the threads that read the database: this view is needed most while these wait for it.
     lines = await services.recording.run(lambda: list(islice(_quarantined(services.settings), _MOST_LINES + 1)))
-    return draw(
-        request,
-        "storage.html",
-        figures=figures,
-        is_stored=bool(worker),
-        quarantined=lines[:_MOST_LINES],
-        has_more=len(lines) > _MOST_LINES,
-    )
+    shown = {"figures": figures, "quarantined": lines[:_MOST_LINES], "has_more": len(lines) > _MOST_LINES}
+    return await view.draw("storage.html", lambda: shown)
 
 
 def _quarantined(settings: Any) -> Any:
@@ -60,7 +55,7 @@ def _quarantined(settings: Any) -> Any:
         row = quarantine_row(line)
         yield {
             "number": row["number"],
-            "file": sanitize_line(str(row["source"])),
+            "file": sanitize_line(PurePath(str(row["source"])).name),  # the folder is the operator's business
             "line": row["line"],
             "reason": row["reason"],
         }

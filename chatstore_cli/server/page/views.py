@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from chatstore_cli.core.sessions.message_page import MessagePlace
@@ -24,7 +25,8 @@ from chatstore_cli.render.rows.search import snippet_pieces
 from chatstore_cli.render.rows.usage import key_words
 from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page import words
-from chatstore_cli.server.page.shell import draw
+from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.trail import Cursor, Trail, page_before, trail_after
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes import agents, store, store_reports, store_search
 from chatstore_cli.server.services import Services
@@ -32,15 +34,32 @@ from chatstore_cli.server.services import Services
 router = APIRouter(include_in_schema=False)
 
 _ROWS = 50
+_AGENTS = 20
+_LONGEST_CONFIG = 20_000
+"""Characters of a configuration that are drawn."""
+
 _MOST_TAGS = 12
 """Tags of a session that a row of the list shows."""
 Text = Annotated[str, Query(max_length=1_000)]
 """A filter; empty means none, as forms send it."""
 
 
+_SINCE = "30d"
+"""The period of usage if none is chosen."""
+
+
+class NamedPeriod(StrEnum):
+    """A period of the calendar, by its name. /store/usage has a parameter for each."""
+
+    THIS_WEEK = "this week"
+    LAST_WEEK = "last week"
+    THIS_MONTH = "this month"
+    LAST_MONTH = "last month"
+
+
 @router.get("/page/sessions")
 async def sessions(
-    request: Request,
+    view: Shown,
     services: Served,
     access: Reader,
     layout: Text = "",
@@ -52,7 +71,8 @@ async def sessions(
     title: Text = "",
     since: Text = "",
     until: Text = "",
-    cursor: Annotated[str, Query(max_length=20_000)] = "",
+    cursor: Cursor = "",
+    trail: Trail = "",
 ) -> HTMLResponse:
     """The sessions, the newest update first."""
     filters = {
@@ -62,22 +82,27 @@ async def sessions(
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     if status:
         chosen["status"] = _status(status)
-    answer = await store.sessions(services, access, **chosen, limit=_ROWS, cursor=cursor or None)
-    return draw(
-        request,
-        "sessions.html",
-        page=_content(answer),
-        filters={**filters, "cursor": cursor},
-        filtered=bool(chosen),
-        layouts=await _layouts(services),
-        statuses=list(SessionStatus),
-        most_tags=_MOST_TAGS,
+    answer = await store.sessions(
+        services, access, **chosen, timezone=view.zone_name, limit=_ROWS, cursor=cursor or None
     )
+    layouts = await _layouts(services)
+
+    def values() -> dict[str, Any]:
+        return {
+            **_paged(_content(answer), cursor, trail),
+            "filters": filters,
+            "filtered": bool(chosen),
+            "layouts": layouts,
+            "statuses": list(SessionStatus),
+            "most_tags": _MOST_TAGS,
+        }
+
+    return await view.draw("sessions.html", values)
 
 
 @router.get("/page/search")
 async def search(
-    request: Request,
+    view: Shown,
     services: Served,
     access: Reader,
     text: Text = "",
@@ -88,33 +113,44 @@ async def search(
     since: Text = "",
     until: Text = "",
     substring: bool = False,
-    cursor: Annotated[str, Query(max_length=20_000)] = "",
+    cursor: Cursor = "",
+    trail: Trail = "",
 ) -> HTMLResponse:
     """The messages that have all words of a text, the newest first."""
     filters = {"layout": layout, "tenant": tenant, "user": user, "role": role, "since": since, "until": until}
-    page = None
+    answer = None
     if text.strip():
         chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
         answer = await store_search.search(
-            services, access, text, **chosen, substring=substring, limit=_ROWS, cursor=cursor or None
+            services,
+            access,
+            text,
+            **chosen,
+            timezone=view.zone_name,
+            substring=substring,
+            limit=_ROWS,
+            cursor=cursor or None,
         )
-        page = _content(answer)
-        for hit in page["items"]:
+    layouts = await _layouts(services)
+
+    def values() -> dict[str, Any]:
+        found = None if answer is None else _content(answer)
+        for hit in [] if found is None else found["items"]:
             hit["pieces"] = list(snippet_pieces(hit))
             hit["place"] = _place(hit).to_cursor()
-    return draw(
-        request,
-        "search.html",
-        page=page,
-        filters={**filters, "text": text, "substring": substring},
-        layouts=await _layouts(services),
-        roles=sorted(ROLES),
-    )
+        return {
+            **_paged(found, cursor, trail),
+            "filters": {**filters, "text": text, "substring": substring},
+            "layouts": layouts,
+            "roles": sorted(ROLES),
+        }
+
+    return await view.draw("search.html", values)
 
 
 @router.get("/page/usage")
 async def usage(
-    request: Request,
+    view: Shown,
     services: Served,
     access: Reader,
     by: UsageGrouping = UsageGrouping.DAY,
@@ -122,13 +158,35 @@ async def usage(
     user: Text = "",
     workflow: Text = "",
     tag: Text = "",
-    since: Text = "30d",
+    period: NamedPeriod | None = None,
+    since: Annotated[str | None, Query(max_length=1_000)] = None,
     until: Text = "",
 ) -> HTMLResponse:
-    """Tokens and cost, with exactly the figures of `chatstore usage`."""
+    """Tokens and cost, with exactly the figures of `chatstore usage`. What `since` and `until` say replaces a named period."""
+    if since or until:
+        period = None
+    elif since is None and period is None:
+        since = _SINCE
     filters = {"tenant": tenant, "user": user, "workflow": workflow, "tag": tag, "since": since, "until": until}
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
-    report = _content(await store_reports.usage(services, access, by=by.value, **chosen))
+    if period is not None:
+        chosen[period.replace(" ", "_")] = True
+    answer = await store_reports.usage(services, access, by=by.value, **chosen, timezone=view.zone_name)
+
+    def values() -> dict[str, Any]:
+        report = _content(answer)
+        return {
+            "report": {**report, "totals": _flat(report["totals"])},
+            "rows": _rows_with_bars(report, by),
+            "filters": {**filters, "by": by.value, "period": period},
+            "groupings": list(UsageGrouping),
+            "periods": list(NamedPeriod),
+        }
+
+    return await view.draw("usage.html", values)
+
+
+def _rows_with_bars(report: dict[str, Any], by: UsageGrouping) -> list[dict[str, Any]]:
     rows = [_flat(row) | {"key": key_words(row[row_keys([by])[0]])} for row in report["items"]]
     # The bars compare one thing, as those of `chatstore usage --bars`: costs, or tokens if no cost is known.
     measure = "cost" if any(row["cost"] for row in rows) else "total_tokens"
@@ -136,24 +194,42 @@ async def usage(
     most = max(numbers, default=Decimal(0))
     for row, number in zip(rows, numbers, strict=True):
         row["share"] = 0 if most == 0 else round(number * 100 / most, 1)
-    return draw(
-        request,
-        "usage.html",
-        report={**report, "totals": _flat(report["totals"])},
-        rows=rows,
-        filters={**filters, "by": by.value},
-        groupings=list(UsageGrouping),
-    )
+    return rows
 
 
 @router.get("/page/agents")
-async def saved_agents(request: Request, services: Served, access: Reader) -> HTMLResponse:
+async def saved_agents(
+    view: Shown,
+    services: Served,
+    access: Reader,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+) -> HTMLResponse:
     """The saved agents with their configurations, in which secrets are masked."""
-    answer = await agents.list_agents(services, access, limit=None, offset=None)
-    items = _content(answer)["agents"]
-    for agent in items:
-        agent["config_text"] = json.dumps(agent["config"], indent=2, ensure_ascii=False)
-    return draw(request, "agents.html", items=items)
+    answer = await agents.list_agents(services, access, limit=str(_AGENTS + 1), offset=str(offset))
+
+    def values() -> dict[str, Any]:
+        found = _content(answer)["agents"]
+        for agent in found:
+            text = json.dumps(agent["config"], indent=2, ensure_ascii=False)
+            agent["config_text"], agent["missing"] = text[:_LONGEST_CONFIG], max(0, len(text) - _LONGEST_CONFIG)
+        return {
+            "items": found[:_AGENTS],
+            "previous": max(0, offset - _AGENTS) if offset else None,
+            "next": offset + _AGENTS if len(found) > _AGENTS else None,
+        }
+
+    return await view.draw("agents.html", values)
+
+
+def _paged(page: dict[str, Any] | None, cursor: str, trail: str) -> dict[str, Any]:
+    """A page of a list, and what its links to the other pages need."""
+    following = None if page is None else page["next_cursor"]
+    return {
+        "page": page,
+        "is_first": not cursor,
+        "newer": page_before(trail),
+        "older": None if following is None else (following, trail_after(trail, cursor)),
+    }
 
 
 def _content(answer: Response) -> dict[str, Any]:

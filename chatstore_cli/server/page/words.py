@@ -1,27 +1,34 @@
-"""Numbers and times as a view shows them. Missing values are a dash."""
+"""Numbers and times as a view shows them. Missing values are a dash, as in the tables of the commands."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.domain.times import utc_now
+from chatstore_cli.render.times import TimeDisplay
 
-NONE = "–"
-_STEPS = ((timedelta(days=365), "year"), (timedelta(days=30), "month"), (timedelta(days=1), "day"))
-_SHORT_STEPS = ((timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
+NONE = "-"
+_STEPS = (
+    (timedelta(days=365), "year"),
+    (timedelta(days=30), "month"),
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+)
+
+
+def or_dash(value: Any) -> str:
+    """A stored text; a dash if it is missing or empty."""
+    return NONE if value in (None, "") else str(value)
 
 
 def number(value: Any) -> str:
     """A whole number with separators of thousands."""
-    return (
-        f"{value:,}"
-        if isinstance(value, int) and not isinstance(value, bool)
-        else NONE
-        if value is None
-        else str(value)
-    )
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else or_dash(value)
 
 
 def cost(value: Any, is_complete: bool) -> str:
@@ -46,25 +53,35 @@ def money(value: Any) -> str:
     return f"{whole}.{places:0<2}"
 
 
-def ago(value: Any, now: datetime | None = None) -> str:
-    """How long ago an instant was, in words; a dash for none."""
-    moment = _instant(value)
-    if moment is None:
-        return NONE if value is None else str(value)
-    passed = (now or utc_now()) - moment
-    if passed < timedelta(0):
-        return exact(value)
-    for length, name in (*_STEPS, *_SHORT_STEPS):
-        if passed >= length:
-            count = passed // length
-            return f"{count} {name}{'s' * (count != 1)} ago"
-    return "just now"
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How a view shows instants: in its time zone, and relative to the moment in which it is drawn."""
 
+    zone: tzinfo = UTC
+    now: datetime = field(default_factory=utc_now)
 
-def exact(value: Any) -> str:
-    """An instant to the second, in UTC."""
-    moment = _instant(value)
-    return NONE if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    def ago(self, value: Any) -> str:
+        """How long ago an instant was, in words; a dash for none."""
+        moment = _instant(value)
+        if moment is None:
+            return or_dash(value)
+        passed = self.now - moment
+        if passed < timedelta(0):
+            return self.exact(value)
+        for length, name in _STEPS:
+            if passed >= length:
+                count = passed // length
+                return f"{count} {name}{'s' * (count != 1)} ago"
+        return "just now"
+
+    def exact(self, value: Any) -> str:
+        """An instant to the second, with its zone: `UTC`, or the distance from it."""
+        moment = _instant(value)
+        if moment is None:
+            return NONE
+        local = TimeDisplay(self.zone).local(moment)
+        zone = "UTC" if self.zone is UTC else local.isoformat()[-6:]
+        return f"{local:%Y-%m-%d %H:%M:%S} {zone}"
 
 
 def _instant(value: Any) -> datetime | None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
+from chatstore_cli.core.labels.labelled import labelled_change
 from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.watch import SessionChange
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.watch import change_row
+from chatstore_cli.server.errors.error_bodies import Refusal
+from chatstore_cli.server.live import Published
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.services import Services
+from chatstore_cli.wiring.labels import shown_labels
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
@@ -43,11 +50,20 @@ async def events(
 ) -> StreamingResponse:
     """Changes of sessions from now on. An event is named after the change: new, changed or deleted.
 
+    The comment `watching` comes first, as soon as every later change is reported. While the database does not answer, other
+    comments come instead.
+
     With `Last-Event-ID` the stream resumes after that event: the process keeps its last 1,000 changes. If it does not have
     them all, the event `missed` comes first: list the sessions again. If the client reads too slowly, `missed` is sent and
     the stream ends. It also ends when the server stops.
     """
     query = SessionQuery(layout=layout, tenant_id=tenant, user_id=user, workflow=workflow, status=status)
+
+    # Without a database, and for an unknown layout, no event would ever come.
+    if not services.settings.mongo.enabled:
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The database is disabled, so there are no events.")
+    if layout is not None:
+        await services.reading.run(lambda: services.stores.session_readers(layout))
 
     def wants(change: SessionChange) -> bool:
         return access.sees(change.session.tenant_id) and query.matches(change.session)
@@ -65,12 +81,25 @@ async def _stream(
     try:
         with services.live.subscribe(wants) as subscription:
             earlier = [] if last_event_id is None else services.live.after(last_event_id)
+            while not services.live.following.is_set():
+                following = asyncio.create_task(services.live.following.wait())
+                await asyncio.wait(
+                    {following, stopping}, timeout=_SECONDS_BETWEEN_SIGNS, return_when=asyncio.FIRST_COMPLETED
+                )
+                following.cancel()
+                if stopping.done() or not services.still_grants(access):
+                    return
+                if subscription.overflowed:
+                    yield _MISSED
+                    return
+                if not following.done():
+                    yield ": waiting for the database\n\n"
             yield ": watching\n\n"
             if earlier is None:
                 yield _MISSED
-            for number, change in earlier or ():
-                if wants(change):
-                    yield _event(services.live.event_id(number), change)
+            for published in earlier or ():
+                if wants(published.change):
+                    yield await _event(services, published)
             while not stopping.done() and services.still_grants(access):
                 waiting = asyncio.create_task(subscription.next(_SECONDS_BETWEEN_SIGNS))
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,11 +110,14 @@ async def _stream(
                     yield _MISSED
                     return
                 found = waiting.result()
-                event_id = services.live.event_id(subscription.number)
-                yield ": no change\n\n" if found is None else _event(event_id, found)
+                yield ": no change\n\n" if found is None else await _event(services, found)
     finally:
         stopping.cancel()
 
 
-def _event(event_id: str, change: SessionChange) -> str:
+async def _event(services: Services, published: Published) -> str:
+    """The event with the present title and tags of its session; without them if the database does not answer."""
+    event_id, change = published
+    with suppress(Unreachable):
+        change = await services.reading.run(lambda: labelled_change(published.change, shown_labels(services.stores)))
     return f"id: {event_id}\nevent: {change.change.value}\ndata: {as_json(change_row(change), indented=False)}\n\n"

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.readers import remarks_of
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, SessionPage, SessionView, list_sessions, show_session
 from chatstore_cli.core.sessions.message_page import LARGEST_PAGE as MOST_MESSAGES
 from chatstore_cli.core.sessions.message_page import MessagePlace, message_page
@@ -119,7 +120,7 @@ async def sessions(
             "next_cursor": next_cursor,
             "foreign_documents": [foreign_row(each) for page in pages for each in page.foreign] if sees_all else [],
             "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
-            "notes": shown_notes(access, readers, [note for page in pages for note in page.notes]),
+            "notes": shown_notes(access, remarks_of(readers), [note for page in pages for note in page.notes]),
         }
         if count:
             known = [each for each in totals if each is not None]
@@ -173,7 +174,7 @@ async def messages(
     page = PageText()
 
     def read() -> tuple[Session, bytes]:
-        reader, found = visible_session(services.stores.session_readers(layout), session_id, access)
+        reader, found = visible_session(services.stores.session_readers(layout), session_id, access, count_to=0)
         following = None
         if last is None:
             _, following = message_page(reader, found.session_id, place, limit, lambda each: page.add(_text(each)))
@@ -204,7 +205,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(stores.session_readers(layout), session_id, access)
+        reader, _ = visible_session(stores.session_readers(layout), session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,

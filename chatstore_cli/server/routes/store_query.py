@@ -11,7 +11,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from chatstore_cli.config.time_zones import time_zone
-from chatstore_cli.core.readers import find_session, remarks_of
+from chatstore_cli.core.readers import find_session
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import BadValue, NotFound
 from chatstore_cli.domain.session import Session
@@ -81,21 +81,23 @@ def wanted_tenant(access: Access, tenant: str | None) -> list[str | None]:
     return tenants
 
 
-def shown_notes(access: Access, readers: Sequence[SessionReader], notes: Sequence[str]) -> list[str]:
+def shown_notes(access: Access, of_collections: Sequence[str], notes: Sequence[str]) -> list[str]:
     """The notices about an answer, each once. A key for some tenants gets none about what else is in a collection."""
-    hidden = set() if access.tenants is None else set(remarks_of(readers))
+    hidden = set() if access.tenants is None else set(of_collections)
     return [note for note in dict.fromkeys(notes) if note not in hidden]
 
 
-def visible_session(readers: Sequence[SessionReader], session_id: str, access: Access) -> tuple[SessionReader, Session]:
+def visible_session(
+    readers: Sequence[SessionReader], session_id: str, access: Access, count_to: int | None = None
+) -> tuple[SessionReader, Session]:
     """The session, if the caller sees its tenant. For a caller of some tenants the sessions of others do not exist.
 
     So errors must not name similar ids, or other layouts that have this id: these may be other tenants'.
     """
     if access.tenants is None:
-        return find_session(readers, session_id)
-    found = [(each, stored) for each in readers if (stored := each.find(session_id)) is not None]
+        return find_session(readers, session_id, count_to)
+    found = [(each, stored) for each in readers if (stored := each.find(session_id, count_to)) is not None]
     visible = [(each, stored) for each, stored in found if access.sees(stored.tenant_id)]
     if not visible:
         raise NotFound(kind_of_thing="session", name=session_id, where="")
-    return find_session([each for each, _ in visible], session_id)
+    return find_session([each for each, _ in visible], session_id, count_to)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
+from chatstore_cli.core.readers import remarks_of
 from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
@@ -108,7 +109,7 @@ async def usage(
         if pricing is not None:
             missing, notes = pricing.missing_prices(), pricing.model_notes
             answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
-        return text.body("items", after={**answer, "notes": shown_notes(access, readers, report.notes)})
+        return text.body("items", after={**answer, "notes": shown_notes(access, remarks_of(readers), report.notes)})
 
     return json_response(await services.reading.run(read))
 

@@ -80,7 +80,7 @@ async def search(
         readers = [each.reader for each in searchers]
         asked = query
         if word is not None:
-            tagged = refs_with_tag(label_store(services.stores), word, [each.layout for each in readers])
+            tagged = refs_with_tag(readers, label_store(services.stores), word, query.tenant_id)
             asked = replace(query, among=tagged)
         found = MessageSearch(searchers, asked, limit=limit, cursor=cursor)
         if session is not None:
@@ -91,7 +91,7 @@ async def search(
             shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
-        notes = shown_notes(access, readers, found.notes)
+        notes = shown_notes(access, found.collection_notes, found.notes)
         return text.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 
     def _require(session_id: str) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
+from chatstore_cli.domain.times import utc_now
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.turns.answers import Answer, NoAnswer, whole_answer
 
 CLEAR_COMMANDS = frozenset({"/clear", "clear"})
 CLEARED = "✨ Context cleared. Starting a new session."
+_DELETION_SECONDS = 1.0
+"""Seconds that an answer waits for MongoDB to say whether earlier messages were deleted. During an outage, each one does."""
 
 
 def local_time() -> str:
@@ -27,8 +32,13 @@ class ChatTurns:
         self._services, self._session_id, self._transport = services, session_id, transport
 
     async def answer(self, text: str, on_event: Callable[[Event], None] = lambda event: None) -> Answer:
-        """Answer a message. Raises NoAnswer; the user's turn is recorded then too."""
+        """Answer a message. Raises NoAnswer; the user's turn is recorded then too.
+
+        If the session is deleted meanwhile, the answer is returned, and deleted with the message that it answers.
+        """
         recorded = await self.record_user(text)
+        asked = recorded or Message(self._session_id, "user", text, created_at=utc_now())
+        await self._forget_deleted(recorded)
         question = Question(Mode.CHAT, self._session_id, text, self._history(recorded))
         seconds = self._services.settings.chatstore.server.responder_seconds
 
@@ -39,8 +49,17 @@ class ChatTurns:
         answer = await whole_answer(self._services.responder, question, seconds, note)
         if not answer.text.strip():
             raise NoAnswer(reason="it yielded no text")
-        await self.record("assistant", answer.text, {"status": "completed"})
+        await self.record("assistant", answer.text, {"status": "completed"}, asked)
         return answer
+
+    async def _forget_deleted(self, asked: Message | None) -> None:
+        """Forget earlier messages that were deleted on purpose: no responder gets them. If MongoDB is away, none is forgotten."""
+        cache, storage, session_id = self._services.cache, self._services.storage, self._session_id
+        if storage is None or all(each is asked for each in cache.messages(session_id)):
+            return
+        seconds = min(_DELETION_SECONDS, self._services.settings.chatstore.server.read_seconds)
+        with suppress(ChatstoreError):
+            await self._services.reading.run(lambda: cache.forget_deleted(session_id, storage), seconds=seconds)
 
     def _history(self, asked: Message | None) -> list[Message]:
         """The messages since the context was last cleared, up to the one that is asked: others may come meanwhile."""
@@ -58,19 +77,23 @@ class ChatTurns:
     async def clear(self, command: str) -> None:
         """Record the command to clear the context, and the reply to it."""
         is_socket = self._transport.get("transport") == "websocket"
-        await self.record("user", command, {"input_type": "command"} if is_socket else {})
-        await self.record("assistant", CLEARED, {"type": "system"} if is_socket else {"status": "cleared"})
+        asked = await self.record("user", command, {"input_type": "command"} if is_socket else {})
+        await self.record("assistant", CLEARED, {"type": "system"} if is_socket else {"status": "cleared"}, asked)
 
     async def record_user(self, text: str) -> Message | None:
         """Record what the user wrote. An empty message is not recorded, but answered."""
         return await self.record("user", text, {}) if text.strip() else None
 
-    async def record(self, role: str, text: str, metadata: Mapping[str, Any]) -> Message | None:
+    async def record(
+        self, role: str, text: str, metadata: Mapping[str, Any], reply_to: Message | None = None
+    ) -> Message | None:
         """Record a message; None for an empty one."""
         if not text:
             return None
         cache, session_id, known = self._services.cache, self._session_id, {**self._transport, **metadata}
-        return await self._services.recording.run(lambda: cache.record_chat_event(session_id, role, text, known))
+        return await self._services.recording.run(
+            lambda: cache.record_chat_event(session_id, role, text, known, reply_to=reply_to)
+        )
 
 
 def _is_cleared(message: Message) -> bool:

@@ -43,7 +43,7 @@ class MemoryReader:
             self.asked += 1
             yield session
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         return next((session for session in self.sessions if session.session_id == session_id), None)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:

@@ -46,7 +46,7 @@ class Reader:
         ]
         return iter(sorted(found, key=SessionKey.of, reverse=True)[:limit])
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         return next((each for each in self.sessions if each.session_id == session_id), None)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:

@@ -32,7 +32,7 @@ class Reader:
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         return iter([each for each in self.sessions if query.matches(each)][:limit])
 
-    def find(self, session_id: str) -> Session | None:
+    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         return next((each for each in self.sessions if each.session_id == session_id), None)
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Any]:

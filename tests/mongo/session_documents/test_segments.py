@@ -87,6 +87,10 @@ def answers(layout: WorkflowLayout) -> list[Any]:
     selections = [EVERYTHING, *(MessageSelection(last=last) for last in (1, 7, 60, 500))]
     selections += [MessageSelection(after_sequence=after) for after in (0, 3, 50)]
     selections += [MessageSelection(last=3, after_sequence=50), MessageSelection(include_general=False, last=40)]
+    selections += [
+        MessageSelection(first=first, after_sequence=after) for first in (1, 9, 70) for after in (None, -9, 9)
+    ]
+    selections += [MessageSelection(first=45, include_general=False)]
     found = [list(layout.messages("chat", selection)) for selection in selections]
     return [*found, layout.find("chat"), list(layout.all_facts(SessionQuery())), page(layout)]
 
@@ -177,6 +181,31 @@ def test_any_disorder_and_any_moves_leave_readers_answers_unchanged(
     for keep, at_most in moves:
         store.move_oldest("chat", keep_messages=keep, at_most_bytes=at_most)
         assert answers(layout) == before
+
+
+def test_segments_below_a_sequence_are_not_opened(
+    connection: Connection, layout: WorkflowLayout, store: MongoSegmentStore
+):
+    """A message that was smuggled into a segment shows whether the segment is read."""
+    messages = [message(number, number) for number in range(COUNT)]
+    connection.collection("chat_sessions").insert_one(head_of("ours", messages))
+    while store.move_oldest("chat", keep_messages=10, at_most_bytes=4_000) is not None:
+        pass
+    segments = connection.collection("chat_session_segments")
+    first, last = segments.find_one({"segment": 1}), segments.find_one(sort=[("segment", -1)])
+    assert first is not None and last is not None and first["_id"] != last["_id"]
+    for each in (first, last):
+        segments.update_one({"_id": each["_id"]}, {"$push": {"messages": message(1_000, 1_000)}})
+
+    def smuggled(after: int | None) -> int:
+        found = layout.messages("chat", MessageSelection(after_sequence=after))
+        return sum(each.sequence == 1_000 for each in found)
+
+    assert smuggled(None) == smuggled(first["last_sequence"] - 1) == 2
+    assert smuggled(first["last_sequence"]) == 1
+    assert smuggled(last["last_sequence"]) == 0
+    segments.update_one({"_id": first["_id"]}, {"$unset": {"last_sequence": 1}})
+    assert smuggled(last["last_sequence"]) == 2  # it does not tell, so it and those after it are opened
 
 
 # --- segments that do not count --------------------------------------------------------------------------------------

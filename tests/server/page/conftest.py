@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import Chatstore, _chatstore
+from tests.conftest import Chatstore, chatstore_in
 from tests.support.browsers import find_chromium
 from tests.support.server_processes import ServerProcess, running_server
 
@@ -44,17 +44,19 @@ def samples(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterato
     find_chromium()
     name = f"chatstore_page_{uuid.uuid4().hex[:8]}"
     variables = {"CHATSTORE_URI": mongod.uri, "CHATSTORE_DATABASE": name}
-    chatstore, keyed = (_chatstore(tmp_path_factory.mktemp(each), **variables) for each in ("open", "keyed"))
+    chatstore, keyed = (chatstore_in(tmp_path_factory.mktemp(each), **variables) for each in ("open", "keyed"))
     demo = ("--demo", "--uri", mongod.uri, "--database", name)
 
     def key(*arguments: str) -> dict[str, str]:
         created: dict[str, str] = json.loads(keyed("serve", "keys", "create", "-o", "json", *arguments).out)
         return created
 
-    admin, tenant = key("--name", "a", "--right", "admin"), key("--name", "t", "--tenant", "oakline-travel")
-    revoked = key("--name", "r")
     database = mongod.client()[name]
-    with running_server(chatstore, *demo) as server, running_server(keyed) as keyed_server:
+    with running_server(chatstore, *demo, wait=False) as server, running_server(keyed, wait=False) as keyed_server:
+        admin, tenant = key("--name", "a", "--right", "admin"), key("--name", "t", "--tenant", "oakline-travel")
+        revoked = key("--name", "r")
+        server.wait_until_it_serves()
+        keyed_server.wait_until_it_serves()
         assert keyed("serve", "keys", "revoke", revoked["key_id"]).code == 0
         _store_hostile(database)
         tagged = chatstore("sessions", "tag", HOSTILE_ID, *(f"<b>{n}</b>" for n in range(50)))

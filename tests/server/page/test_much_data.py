@@ -88,6 +88,16 @@ def store_long_sessions(database: Any) -> None:
         {"id": f"i{number}", "type": "message", "role": role[number % 2], "content": [texts[number]]}
         for number in range(LONG)
     ]
+    database["sessions"].insert_one(
+        {"session_id": "agent-long", "user_id": "ana", "agent_id": "helper", "created_at": WHEN, "updated_at": WHEN}
+    )
+    database["messages"].insert_many(
+        {
+            "session_id": "agent-long", "role": role[number % 2], "content": texts[number], "created_at": moments[number],
+            **({"sequence": "odd"} if number % 10 == 9 else {"sequence": number} if number % 10 > 3 else {}),
+        }
+        for number in range(LONG)
+    )  # fmt: skip
     sample = database["lk_transcripts"].find_one()
     database["lk_transcripts"].insert_one(
         sample | {"_id": ObjectId(), "sessionId": "call-long", "chatHistory": {"items": items}}
@@ -96,7 +106,7 @@ def store_long_sessions(database: Any) -> None:
 
 SESSIONS = [
     ("messages", "numbered"), ("messages", "restarted"), ("messages", "bare"), ("messages", "mixed"),
-    ("workflow", "segmented"), ("general", "generalchat-long"), ("threads", "thread-long"), ("calls", "call-long"),
+    ("agent_sessions", "agent-long"), ("workflow", "segmented"), ("general", "generalchat-long"), ("threads", "thread-long"), ("calls", "call-long"),
 ]  # fmt: skip
 
 
@@ -116,6 +126,17 @@ def links(html: str) -> list[str]:
 def articles(html: str) -> list[str]:
     """The messages of a transcript."""
     return [part.partition("</article>")[0] for part in html.split("<article ")[1:]]
+
+
+def linked(html: str, relation: str) -> str | None:
+    """Where the link to the next or previous page leads; None without one."""
+    found = [part for part in html.split("<a ") if f'rel="{relation}"' in part.partition(">")[0]]
+    return unescape(found[0].partition('href="')[2].partition('"')[0]) if found else None
+
+
+def numbered(messages: list[str]) -> list[int]:
+    """The numbers of the long sessions' messages, in the order of the view."""
+    return [int(each.partition("needle")[2].partition(" and")[0]) for each in messages]
 
 
 @pytest.mark.parametrize(("layout", "session_id"), SESSIONS)
@@ -147,15 +168,37 @@ def test_every_hit_in_the_samples_is_marked_on_its_page(stored, layout):
 @pytest.mark.parametrize(("layout", "session_id"), SESSIONS)
 def test_the_pages_have_every_message_once(stored, layout, session_id):
     html = view(stored, "/page/session", layout=layout, id=session_id)
+    assert not linked(html, "prev")
     seen = articles(html)
-    while nexts := [part for part in html.split("<a ") if 'rel="next"' in part.partition(">")[0]]:
-        html = stored.client.get(unescape(nexts[0].partition('href="')[2].partition('"')[0])).text
+    while target := linked(html, "next"):
+        html = stored.client.get(target).text
         seen += articles(html)
     for number in range(LONG):
         assert sum(f"needle{number} and" in each for each in seen) == 1, number
     last = articles(view(stored, "/page/session", layout=layout, id=session_id, at="end"))
     assert f"needle{LONG - 1} and" in last[-1]
     assert len(last) == 50
+
+
+@pytest.mark.parametrize(("layout", "session_id"), SESSIONS)
+@pytest.mark.parametrize("begin", [{"at": "end"}, {"hit": 66}])
+def test_the_pages_before_have_every_earlier_message_once_and_lead_back(stored, layout, session_id, begin):
+    """From the last page, and from the page of a hit, of which the first messages are known by no cursor."""
+    if "hit" in begin:
+        found = view(stored, "/page/search", text=f"needle{begin['hit']}", layout=layout)
+        [target] = [each for each in links(found) if f"id={session_id}&" in each]
+        html = stored.client.get(target).text
+    else:
+        html = view(stored, "/page/session", layout=layout, id=session_id, **begin)
+    seen = articles(html)
+    while target := linked(html, "prev"):
+        shown, html = numbered(articles(html)), stored.client.get(target).text
+        earlier = articles(html)
+        seen = earlier + seen
+        following = numbered(articles(stored.client.get(linked(html, "next")).text))
+        assert following[: len(shown)] == shown[: len(following)]
+    assert len(earlier) <= 50
+    assert sorted(numbered(seen)) == list(range(len(seen)))
 
 
 @pytest.mark.parametrize("form", ["markdown", "json"])

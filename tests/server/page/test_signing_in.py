@@ -41,14 +41,26 @@ def test_wrong_and_revoked_keys_are_refused_in_words(keyed, tab, samples):
     assert tab.context.cookies() == []
 
 
-@pytest.mark.parametrize(
-    "following", ["http://evil.example/", "//evil.example/", "/page/../%5Cevil.example", "/page/sign-out"]
-)
-def test_signing_in_leads_only_to_views_of_this_server(keyed, samples, following):
+FOREIGN = [
+    "http://evil.example/",
+    "//evil.example/",
+    "/page/../%5Cevil.example",
+    "/page/sign-out",
+    "javascript:alert(1)",
+]
+
+
+def test_signing_in_leads_only_to_views_of_this_server(keyed, samples):
     page, base, sign_in = keyed
-    sign_in(samples.admin_key, following)
+    for each in FOREIGN:
+        form = page.request.get(f"{base}/page/sign-in", params={"next": each}).text()
+        assert 'data-next="/page/sessions"' in form, each
+    sign_in(samples.admin_key, FOREIGN[0])
     page.get_by_role("button", name="Sign out").wait_for()
     assert page.url.startswith(base)
+    for each in FOREIGN:
+        form = page.request.get(f"{base}/page/time-zone", params={"next": each}).text()
+        assert 'action="/page/sessions"' in form, each
 
 
 def test_a_tenants_key_sees_its_sessions_and_cannot_delete(keyed, samples):

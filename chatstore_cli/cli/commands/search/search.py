@@ -109,8 +109,8 @@ def search(
     query = SearchQuery(text, mode, case, *filters)
     searchers = message_searchers(invocation.stores, layout)
     if tag is not None:
-        layouts = [each.reader.layout for each in searchers]
-        tagged = refs_with_tag(label_store(invocation.stores), checked_tag(tag), layouts)
+        readers = [each.reader for each in searchers]
+        tagged = refs_with_tag(readers, label_store(invocation.stores), checked_tag(tag), tenant)
         query = replace(query, among=tagged)
         if session is None and len(tagged) == 1:
             [only] = tagged

@@ -32,7 +32,21 @@ submits(signIn, "/page/sign-in", () => ({ key: signIn.elements.key.value.trim() 
 
 const deletion = document.querySelector("[data-delete]");
 const named = () => ({ layout: deletion.dataset.layout, id: deletion.dataset.id });
-submits(deletion, "/page/session/delete", named, () => "/page/sessions");
+submits(deletion, "/page/session/delete", named, () => deletion.dataset.next);
+
+// The browser knows where its user is. Without it, the zone is chosen from the list.
+const ownZone = document.querySelector("[data-own-zone]");
+if (ownZone !== null) {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const choice = ownZone.form.elements.timezone;
+  const known = [...choice.options].some((option) => option.value === timeZone);
+  ownZone.hidden = !known || choice.value === timeZone;
+  ownZone.textContent = `Use that of this browser: ${timeZone}`;
+  ownZone.addEventListener("click", () => {
+    choice.value = timeZone;
+    ownZone.form.requestSubmit();
+  });
+}
 
 const notice = document.querySelector("[data-notice]");
 

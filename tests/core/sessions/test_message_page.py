@@ -1,0 +1,89 @@
+"""The page of messages before another one: every message once, also with gaps and without sequences, and little is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from chatstore_cli.core.sessions.message_page import LARGEST_PAGE, MessagePlace, message_page, page_before, start_of
+from chatstore_cli.domain.errors import BadValue
+from chatstore_cli.domain.message import Message
+
+PAGE = 10
+
+
+@dataclass
+class Stored:
+    """A reader of one session, which counts what it reads. A message without a sequence is selected like the one before it."""
+
+    sequences: list[int | None]
+    read: int = 0
+
+    def messages(self, session_id, selection):
+        last = -1
+        for number, sequence in enumerate(self.sequences):
+            last = last if sequence is None else sequence
+            if selection.after_sequence is None or last > selection.after_sequence:
+                self.read += 1
+                yield message(number, sequence)
+
+
+class StoredBySequence(Stored):
+    """A reader that promises the order of the sequences."""
+
+    orders_by_sequence = True
+
+
+def message(number: int, sequence: int | None) -> Message:
+    return Message(
+        session_id="s", role="user", content=str(number), message_id=f"m{number}", sequence=sequence, created_at=None
+    )
+
+
+def numbers(page: list[Message]) -> list[int]:
+    return [int(each.content) for each in page]
+
+
+SESSIONS = {
+    "dense": list(range(95)),
+    "from one": list(range(1, 96)),
+    "gaps": [number * 37 for number in range(95)],
+    "a long gap": [number + (number > 40) * 1_000_000 for number in range(95)],
+    "some without": [None if number % 7 == 3 else number for number in range(95)],
+    "first ones without": [None] * 25 + list(range(25, 95)),
+    "all without": [None] * 95,
+}
+
+
+@pytest.mark.parametrize("kind", [StoredBySequence, Stored])
+@pytest.mark.parametrize("sequences", SESSIONS.values(), ids=SESSIONS)
+def test_backwards_from_the_end_every_message_comes_once_and_the_place_after_a_page_continues_it(kind, sequences):
+    reader = kind(sequences)
+    shown = [message(number, sequence) for number, sequence in enumerate(sequences)][-PAGE:]
+    seen = numbers(shown)
+    while True:
+        page, following = page_before(reader, "s", start_of(shown), PAGE)
+        if not page:
+            break
+        assert following is not None
+        assert numbers(message_page(reader, "s", following, len(shown))[0]) == numbers(shown)
+        seen = numbers(page) + seen
+        shown = page
+    assert seen == list(range(95))
+
+
+def test_a_page_before_the_end_of_a_long_session_reads_that_page():
+    reader = StoredBySequence(list(range(100_000)))
+    page, _ = page_before(reader, "s", start_of([message(99_990, 99_990)]), PAGE)
+    assert numbers(page) == list(range(99_980, 99_990))
+    assert reader.read == PAGE + 1
+
+
+def test_the_place_of_a_deleted_message_has_no_page_before_it():
+    assert page_before(StoredBySequence(list(range(95))), "s", start_of([message(500, 500)]), PAGE) == ([], None)
+
+
+def test_a_start_that_no_page_has_is_refused():
+    with pytest.raises(BadValue):
+        page_before(StoredBySequence([1, 2, 3]), "s", MessagePlace(skip=LARGEST_PAGE + 1, sequence=2), PAGE)
