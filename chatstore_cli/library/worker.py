@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chatstore_cli.library.storage import MongoChatStorage
 
 
+_SESSIONS_AT_ONCE = 1_000
 _workers: weakref.WeakSet[ChatPersistenceWorker] = weakref.WeakSet()
 
 
@@ -53,6 +54,7 @@ class ChatPersistenceWorker(PersistenceWorker):
             lambda retries: NewMessages(storage.stores.message_store, storage.rules, retries, on_deleted=cache.forget),
             lambda: refused_messages(cache.disk_path, storage.settings.state.folder),
             cache.encode_entry,
+            lambda: _forget_deleted(cache, storage),
             batch_size=batch_size,
             interval=interval,
             clock=clock,
@@ -72,6 +74,15 @@ class ChatPersistenceWorker(PersistenceWorker):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _forget_deleted(cache: LocalChatCache, storage: MongoChatStorage) -> None:
+    """Let the cache forget the messages in memory that were deleted with their sessions."""
+    sessions = cache.remembered_sessions()
+    for start in range(0, len(sessions), _SESSIONS_AT_ONCE):
+        tombstones = storage.stores.message_store.tombstones(sessions[start : start + _SESSIONS_AT_ONCE])
+        for session_id, tombstone in tombstones.items():
+            cache.forget(session_id, tombstone)
 
 
 def _after_fork() -> None:

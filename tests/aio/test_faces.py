@@ -22,6 +22,7 @@ INTERNAL = {
         "known_tombstone",
         "on_new_message",
         "pending",
+        "remembered_sessions",
         "start_over_after_fork",
     },
     "MongoChatStorage": {"newest_stored", "rules", "stored_contents", "stores", "tombstone", "with_settings"},

@@ -234,6 +234,15 @@ class ChatCache:
                 self._bytes -= recent.forget(tombstone)
                 recent.note(tombstone.deleted_at)
 
+    def remembered_sessions(self) -> list[str]:
+        """The sessions that have messages in memory."""
+        with self._lock:
+            return [session_id for session_id in self._sessions if self._has_messages(session_id)]
+
+    def _has_messages(self, session_id: str) -> bool:
+        recent = self._sessions.get(session_id)
+        return recent is not None and bool(recent.messages)
+
     def known_tombstone(self, session_id: str) -> Tombstone | None:
         """The tombstone of a session in memory that this process has seen last."""
         recent = self._sessions.get(session_id)

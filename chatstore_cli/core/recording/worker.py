@@ -24,6 +24,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 _LONGEST_PAUSE_WHILE_STOPPING = 1.0
 """Seconds: the caller waits for the stop, and the database may become reachable at any moment."""
 _LATENCIES = 1_000
+_SECONDS_BETWEEN_FORGETTING = 60.0
 
 
 class _Run:
@@ -40,6 +41,7 @@ class PersistenceWorker:
 
     A batch is kept until it is stored. During an outage it is retried with growing, jittered pauses of up to ten
     seconds. A message that the database rejects is given to what `open_refused` returns; the others are stored.
+    `forget_deleted` is called at most once a minute, after a batch; what it raises is ignored.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class PersistenceWorker:
         open_storage: Callable[[RetryCallbacks], MessageStorage],
         open_refused: Callable[[], RefusedMessages],
         encode: Callable[[Entry], bytes],
+        forget_deleted: Callable[[], None] = lambda: None,
         *,
         batch_size: int,
         interval: float,
@@ -58,6 +61,8 @@ class PersistenceWorker:
         self._pending = pending
         self._refused = cache(open_refused)
         self._encode = encode
+        self._forget_deleted = forget_deleted
+        self._forgot_at: float | None = None
         self._batch_size = batch_size
         self._interval = interval
         self._clock = clock
@@ -207,9 +212,22 @@ class PersistenceWorker:
                     return False
             else:
                 self._count(stored, self._monotonic() - started)
+                self._forget_sometimes()
                 break
         self._pending.settle(batch)
         return True
+
+    def _forget_sometimes(self) -> None:
+        """Forget what was deleted in sessions that nobody writes to any more, after a batch, at most once a minute."""
+        now = self._monotonic()
+        is_due = self._forgot_at is None or now - self._forgot_at >= _SECONDS_BETWEEN_FORGETTING
+        if not is_due or self._running.stopping.is_set():
+            return
+        self._forgot_at = now
+        try:
+            self._forget_deleted()
+        except Exception as error:
+            LOG.debug("[CHAT WORKER] Deleted sessions could not be looked up.", exc_info=error)
 
     def _quarantine(self, stored: Stored) -> None:
         if not stored.refused:

@@ -649,3 +649,25 @@ def test_a_clock_that_is_asked_is_the_one_that_was_given(bench: Callable[..., Be
     made.worker.start()
     assert made.worker.stop(60)
     assert made.worker.stats().last_persisted_at == moment
+
+
+# --- deleted sessions ------------------------------------------------------------------------------------------------
+
+
+def test_deleted_sessions_are_forgotten_after_a_batch_at_most_once_a_minute_whatever_that_raises() -> None:
+    calls: list[float] = []
+    now = [0.0]
+
+    def forget() -> None:
+        calls.append(now[0])
+        raise ValueError("an id that cannot be stored")
+
+    bench = Bench(monotonic=lambda: now[0], interval=0)
+    bench.worker._forget_deleted = forget
+    for now[0] in (0.0, 59.0, 60.0, 61.0, 200.0):
+        bench.worker._settle(Batch([], 0))  # what was queued is stored
+        bench.record()
+        batch = bench.pending.take(10, 10_000)
+        assert batch is not None
+        assert bench.worker._settle(batch)
+    assert calls == [0.0, 60.0, 200.0]
