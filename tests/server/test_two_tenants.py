@@ -135,9 +135,11 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
         ],
         "GET /store/search": [(f"/store/search?{each}", None) for each in searches],
         "GET /store/usage": [
-            (f"/store/usage?by={each}&{query}", None)
-            for each in by
-            for query in ("", f"tenant={other.tenant}", f"tenant={own.tenant}", f"user={other.user}", "layout=workflow")
+            *((f"/store/usage?by={each}&{query}", None) for each in by for query in ("", f"tenant={other.tenant}")),
+            *(
+                (f"/store/usage?{each}", None)
+                for each in (f"tenant={own.tenant}", f"user={other.user}", "layout=workflow")
+            ),
         ],
         "GET /store/status": [("/store/status", None)],
         "GET /store/events": [],  # endless: see test_events.py

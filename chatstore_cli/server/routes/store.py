@@ -48,6 +48,7 @@ from chatstore_cli.server.routes.store_query import (
 )
 from chatstore_cli.wiring.artifacts import artifact_reader
 from chatstore_cli.wiring.labels import label_store, shown_labels
+from chatstore_cli.wiring.readable import readable_sessions
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
@@ -109,7 +110,7 @@ async def sessions(
 
     def read() -> bytes:
         stores = services.stores
-        readers = stores.session_readers(layout)
+        readers, left_out = readable_sessions(stores, layout)
         labels = shown_labels(stores, layout) if tag is None else label_store(stores)
         pages: list[SessionPage] = []
         totals: list[tuple[int, bool] | None] = []
@@ -126,7 +127,11 @@ async def sessions(
             "next_cursor": next_cursor,
             "foreign_documents": [foreign_row(each) for page in pages for each in page.foreign] if sees_all else [],
             "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
-            "notes": shown_notes(access, remarks_of(readers), [note for page in pages for note in page.notes]),
+            "notes": shown_notes(
+                access,
+                [*left_out, *remarks_of(readers)],
+                [*left_out, *(note for page in pages for note in page.notes)],
+            ),
         }
         if count:
             known = [each for each in totals if each is not None]
@@ -176,7 +181,9 @@ async def messages(
     page = PageText()
 
     def read() -> tuple[Session, bytes]:
-        reader, found = visible_session(services.stores.session_readers(layout), session_id, access, count_to=0)
+        reader, found = visible_session(
+            readable_sessions(services.stores, layout).readers, session_id, access, count_to=0
+        )
         following = None
         if last is None:
             _, following = message_page(reader, found.session_id, place, limit, lambda each: page.add(_text(each)))
@@ -207,7 +214,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(stores.session_readers(layout), session_id, access, count_to=0)
+        reader, _ = visible_session(readable_sessions(stores, layout).readers, session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,
