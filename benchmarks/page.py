@@ -5,9 +5,9 @@
 Each figure is a ratio, and its sides are measured in turn, in this process through the ASGI application. The first page of
 the sessions view over `--sessions` workflow sessions is compared with that over 10,000, and with the call of the command,
 `list_sessions`, on the same database. A page of a session with `--messages` messages is compared with a page of one with
-100: the first page, one in the middle, the last one, and the one around a hit of a search; for flat messages, a workflow
-session in segments, a thread, and a session of a Python agent. The bounds hold for 1,000,000 sessions and 100,000 messages. Exits with status 1 if a figure
-misses its bound.
+100: the first and the last page, one around a hit of a search in the middle, and the ones after and before that; for flat
+messages, a workflow session in segments, a thread, and a session of a Python agent. The bounds hold for 1,000,000 sessions
+and 100,000 messages. Exits with status 1 if a figure misses its bound.
 """
 
 from __future__ import annotations
@@ -223,10 +223,11 @@ def measure_transcript(figures: Figures, server: Any, layout: str, chosen: argpa
     short = viewed(server, address(layout, SHORT))
     middle = chosen.messages // 2 + SEGMENT // 2  # a page that needs two segments costs two answers more
     around_middle = found_by_search(server, layout, chosen.messages, middle)
-    following = link(server.client.get(around_middle).text, 'rel="next"')
+    in_the_middle = server.client.get(around_middle).text
     pages = {
         "first": address(layout, chosen.messages),
-        "middle by cursor": following,
+        "after the middle": link(in_the_middle, 'rel="next"'),
+        "before the middle": link(in_the_middle, 'rel="prev"').partition("#")[0],
         "last": address(layout, chosen.messages, at="end"),
         "around a hit": around_middle,
     }

@@ -166,7 +166,7 @@ def hits(stores: Stores, text: str, expected: int, layout: str = "messages") -> 
     from chatstore_cli.domain.search.models import SearchQuery
     from chatstore_cli.wiring.search import message_searchers
 
-    searchers = message_searchers(stores, layout)
+    searchers = message_searchers(stores.session_readers(layout))
     found = sum(1 for _ in MessageSearch(searchers, SearchQuery(text), limit=expected).hits())
     if found != expected:
         sys.exit(f"{found} hits of {text!r} instead of {expected}")

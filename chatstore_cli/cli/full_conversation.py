@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.labels.labelled import labelled
 from chatstore_cli.core.readers import InvalidNumbers, find_session
@@ -47,7 +48,7 @@ def show_full(invocation: Invocation, session_id: str, layout: str | None, optio
     if options.tools is not None and output not in CONVERSATION_WRITERS:
         what = f"--tools has no effect on -o {output}, which has whole messages."
         raise WrongUse(what=what, hint="Remove --tools, or use -o table, md or html.")
-    reader, session = find_session(invocation.stores.session_readers(layout), session_id)
+    reader, session = find_session(readable_readers(invocation, layout), session_id)
     labels = shown_labels(invocation.stores, layout)
     [session] = labelled([session], labels)
     notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]

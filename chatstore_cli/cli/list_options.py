@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstore_cli.cli.columns import chosen_columns
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.domain.errors import BadValue, NotFound, WrongUse
 from chatstore_cli.render.listing import Column, Listing
 
@@ -119,7 +120,7 @@ class SessionList:
             from chatstore_cli.core.sessions.sorting import SORT_FIELDS, SessionOrder
 
             order = SessionOrder.parse(self.sort, self.sort_fields or SORT_FIELDS)
-        readers = invocation.stores.session_readers(query.layout)
+        readers = readable_readers(invocation, query.layout)
 
         def require_names() -> None:
             try:

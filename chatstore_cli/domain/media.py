@@ -9,10 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from chatstore_cli.domain.byte_sizes import format_bytes
 
 _DATA_URI = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*?;base64,(?P<data>[\w+/=\s-]*)", re.ASCII)
+_WRITTEN_URI = re.compile(
+    r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w.+%-]+(?:=[\w.+%-]*)?)*,(?P<data>[\w!$&'()*+,;=:@/?%~.-]*)", re.ASCII
+)
+"""A data URI (RFC 2397) with a media type whose data is text in percent-encoding. Text with a space is none."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{512,}={0,2}")
 """Text this long without a space, a full stop or a line feed is data in base64."""
 _SHOWN_ADDRESS = 200
@@ -49,7 +54,8 @@ class Media(NamedTuple):
 def media_of(part: Any) -> Media | None:
     """The picture, sound or file of a content part; None for any other part."""
     if isinstance(part, str):
-        return _from_address(part) if part.startswith("data:") else None
+        is_uri = part.startswith("data:") and (is_data_uri(part) or _WRITTEN_URI.fullmatch(part) is not None)
+        return _from_address(part) if is_uri else None
     if not isinstance(part, Mapping):
         return None
     kind = part.get("type")
@@ -86,12 +92,14 @@ def _from_address(address: Any, kind: str = "", detail: Any = None, name: Any = 
         return None
     shown_name = name if isinstance(name, str) and name else None
     shown_detail = detail if isinstance(detail, str) and detail in _DETAILS else None
-    match = _DATA_URI.fullmatch(address)
-    if match is None:
+    if (match := _DATA_URI.fullmatch(address)) is not None:
+        size = _decoded_size(match["data"])
+    elif (match := _WRITTEN_URI.fullmatch(address)) is not None:
+        size = len(unquote_to_bytes(match["data"]))
+    else:
         return Media(kind or "file", None, None, address, shown_name, shown_detail)
     media_type = match["type"]
-    kind = kind or _kind_of(media_type)
-    return Media(kind, media_type, _decoded_size(match["data"]), address, shown_name, shown_detail)
+    return Media(kind or _kind_of(media_type), media_type, size, address, shown_name, shown_detail)
 
 
 def _from_data(media_type: Any, data: Any, kind: str = "") -> Media:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.usage import Usage
@@ -66,3 +66,11 @@ class Responder(Protocol):
 
     def respond(self, question: Question) -> AsyncIterator[Part]:
         """The parts of the answer. An error that it raises is reported to the user as a failed turn, without its text."""
+
+
+@runtime_checkable
+class ResponderWithConnections(Protocol):
+    """A responder that keeps connections. The server closes it when it stops."""
+
+    async def close(self) -> None:
+        """Close the connections."""

@@ -122,7 +122,7 @@ def _holder(journals: Path, bookkeeping: Path) -> LockHolder:
     """The holder's own name; if it cannot be read here, what the kernel shows."""
     pid, user = _locking_process(journals)
     for folder in dict.fromkeys((bookkeeping, journals / BESIDE)):
-        holder = _read_holder(folder / _HOLDER)
+        holder = read_holder(folder / _HOLDER)
         if holder is not None and pid in {None, holder.pid}:
             return holder
     return LockHolder("another process" if user is None else f"a process of the user {user}", pid, None, None)
@@ -153,7 +153,8 @@ def _locking_process(folder: Path) -> tuple[int | None, str | None]:
     return None, None
 
 
-def _read_holder(file: Path) -> LockHolder | None:
+def read_holder(file: Path) -> LockHolder | None:
+    """The process that a file names; None if it names none."""
     try:
         fields = json.loads(read_regular(file))
         return LockHolder(str(fields["command"]), int(fields["pid"]), str(fields["host"]), str(fields["since"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from chatstore_cli.core.flush.reading import Source
@@ -17,6 +18,7 @@ from chatstore_cli.files.journal_folders import find_journals, session_named
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import LEDGER_NAME, Ledger, LedgerReading
 from chatstore_cli.files.quarantine import Quarantine
+from chatstore_cli.files.running_workers import running_worker
 from chatstore_cli.files.session_names import printable
 from chatstore_cli.files.state_folder import bookkeeping_folder, existing_bookkeeping_folders, stdin_folder
 
@@ -132,14 +134,12 @@ class NamedJournals:
             count += sum(1 for line in lines if folder in self._whole_folders or line.source in named)
         return count
 
-    def lock_holder(self) -> LockHolder | None:
-        """The process that holds the lock of the first locked folder."""
-        holders = (
-            holder_of(folder, next(iter(existing_bookkeeping_folders(folder, self._state_folder)), folder))
-            for folder in self._journals
-            if folder is not None
-        )
-        return next(filter(None, holders), None)
+    def worker(self) -> LockHolder | None:
+        """The process that holds the lock of the first locked folder, else one whose own worker stores what it records."""
+        folders = [folder for folder in self._journals if folder is not None]
+        kept = [existing_bookkeeping_folders(folder, self._state_folder) for folder in folders]
+        holders = (holder_of(folder, next(iter(each), folder)) for folder, each in zip(folders, kept, strict=True))
+        return next(filter(None, holders), None) or running_worker(chain.from_iterable(kept))
 
     def _remembering(self) -> Iterator[tuple[Path | None, Path]]:
         for folder in self._journals:

@@ -70,7 +70,7 @@ class SessionSearch(Connected):
         first, last = (None if each is None else as_utc(each) for each in (since, until))
         filters = (layout, tenant_id, user_id, session_id, role, first, last)
         query = SearchQuery(text, SearchMode(mode), match_case, *filters)
-        searchers = message_searchers(self._stores, layout)
+        searchers = message_searchers(self._stores.session_readers(layout))
         search = MessageSearch(searchers, query, limit=limit, cursor=cursor, limited=pattern_limit)
         hits = list(search.hits())
         if search.failure is not None:

@@ -12,6 +12,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Locked, Unreachable
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
 from chatstore_cli.library.worker import ChatPersistenceWorker
+from chatstore_cli.wiring.recording import announce_worker
 
 _LOG = logging.getLogger("chatstore.server")
 
@@ -35,6 +36,7 @@ class Preparation:
         self.worker: ChatPersistenceWorker | None = None
         """The worker, once it has started."""
         self.is_complete = False
+        self._end_announcement: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin. The thread is a daemon: a database that hangs does not hold up the end of the process."""
@@ -43,6 +45,10 @@ class Preparation:
     def stop(self) -> None:
         """Begin no further step."""
         self._stopping.set()
+
+    def close(self) -> None:
+        """The worker has stopped: `cache status` no longer names it."""
+        self._end_announcement()
 
     def _run(self) -> None:
         steps = (self._start_worker, self._create_indexes, self._store_journals)
@@ -79,6 +85,9 @@ class Preparation:
         worker = ChatPersistenceWorker(self._cache, self._storage)
         worker.start()
         self.worker = worker
+        self._end_announcement = announce_worker(
+            self._cache.disk_path, self._storage.settings.state.folder, "chatstore serve"
+        )
 
     def _create_indexes(self) -> None:
         """Create the indexes that are missing. None of them makes MongoDB delete documents at once."""

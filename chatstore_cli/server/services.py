@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from chatstore_cli.core.api_keys.keys import ApiKeys
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.errors import ChatstoreError
+from chatstore_cli.domain.responding import ResponderWithConnections
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.library.cache import LocalChatCache
 from chatstore_cli.library.storage import MongoChatStorage
@@ -204,7 +205,13 @@ class Services:
         worker = self.worker
         if worker is not None:
             await self.recording.run(lambda: worker.stop(_STORE_SECONDS))
+        if self.preparation is not None:
+            self.preparation.close()
         await self.recording.run(self.cache.close)
+        if isinstance(self.responder, ResponderWithConnections):
+            with suppress(Exception):  # a connection that cannot be closed ends with the process
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self.responder.close()
         with suppress(ChatstoreError):  # a database that hangs is not waited for
             await self.recording.run(self._close_connections, seconds=_CLOSE_SECONDS)
 

@@ -9,10 +9,13 @@ FLAT_MESSAGES = "messages"
 """The layout whose sessions have journals."""
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from chatstore_cli.core.sessions.history import ChatHistory
     from chatstore_cli.domain.field_mapping import FieldMapping
     from chatstore_cli.domain.history import JournalTail
     from chatstore_cli.domain.session import Session
+    from chatstore_cli.domain.session_reader import SessionReader
     from chatstore_cli.mongo.messages.history import MongoHistory
     from chatstore_cli.wiring.stores import Stores
 
@@ -39,10 +42,11 @@ def session_history(stores: Stores, session_id: str, limit: int) -> tuple[ChatHi
 
 
 def other_layouts_history(
-    stores: Stores, session_id: str, limit: int, layout: str | None
+    stores: Stores, readers: Callable[[], Sequence[SessionReader]], session_id: str, limit: int, layout: str | None
 ) -> tuple[ChatHistory, Session] | None:
     """The history of a session of this layout, or of any layout other than flat messages; None if none has the id.
 
+    `readers` are those of the layout, or of all layouts. It is not called without a database.
     None is returned too if there is no database to ask. Raises Conflict if two layouts have the id.
     """
     from chatstore_cli.core.sessions.layout_history import layout_history
@@ -51,9 +55,9 @@ def other_layouts_history(
     settings = stores.settings
     if layout is None and not settings.mongo.enabled and not settings.threads_on_postgres:
         return None
-    readers = [each for each in stores.session_readers(layout) if layout is not None or each.layout != FLAT_MESSAGES]
+    searched = [each for each in readers() if layout is not None or each.layout != FLAT_MESSAGES]
     try:
-        return layout_history(readers, session_id, limit, threads_on_postgres=settings.threads_on_postgres)
+        return layout_history(searched, session_id, limit, threads_on_postgres=settings.threads_on_postgres)
     except NotFound:
         if layout is not None:
             raise

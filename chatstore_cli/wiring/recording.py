@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,20 @@ def require_writable_folder(folder: Path) -> None:
     if reason is not None:
         what = f"Messages cannot be recorded in the folder {folder}: {reason}."
         raise NotAllowed(what=what, hint=f"{described_access(folder)} Grant access, or set mongo.cache.disk_path.")
+
+
+def announce_worker(journals: Path | None, state_folder: str | None, command: str) -> Callable[[], None]:
+    """Let `cache status` name the worker of this process, if something can be written beside the journals.
+
+    Returns the function that takes the announcement back.
+    """
+    from chatstore_cli.files.running_workers import RunningWorker
+    from chatstore_cli.files.state_folder import bookkeeping_folder
+
+    if journals is not None:
+        with suppress(OSError, ChatstoreError):
+            return RunningWorker(bookkeeping_folder(journals, state_folder), command).close
+    return lambda: None
 
 
 def refused_messages(journals: Path | None, state_folder: str | None) -> RefusedMessages:

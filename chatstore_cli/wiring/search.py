@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
 
 
-def message_searchers(stores: Stores, layout: str | None = None) -> list[MessageSearcher]:
-    """The searchers of every layout, or of the named one. Raises NotFound for an unknown layout."""
-    return [searcher_of(reader) for reader in stores.session_readers(layout)]
+def message_searchers(readers: Sequence[SessionReader]) -> list[MessageSearcher]:
+    """The searchers of the layouts of these readers."""
+    return list(map(searcher_of, readers))
 
 
 def searcher_of(reader: SessionReader) -> MessageSearcher:

@@ -40,13 +40,14 @@ def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: fl
     from chatstore_cli.core.watch.sessions import FollowedSessions, PolledSessions
     from chatstore_cli.mongo.watch.sessions import MongoSessionFeed
     from chatstore_cli.mongo.watch.streamed_layout import StreamedLayout
+    from chatstore_cli.wiring.readable import readable_sessions
 
     def readers_of(layouts: Sequence[str]) -> Callable[[], list[SessionReader]]:
         return lambda: [reader for reader in stores.session_readers(query.layout) if reader.layout in layouts]
 
-    readers = stores.session_readers(query.layout, used_for_long=True)
+    readers, unreadable = watch.call(lambda: readable_sessions(stores, query.layout, used_for_long=True))
     answering, notes = split_by_answer(readers, query, may_appear=True)
-    for note in notes:
+    for note in [*unreadable, *notes]:
         watch.say(note)
     if query.layout is None:
         answering = watch.call(lambda: [each for each in answering if not _is_absent_product(each)])

@@ -1,7 +1,8 @@
-"""The application in this process."""
+"""The application in this process, and a MongoDB that tests stop."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.support.mongod import Mongod, poll
+from tests.conftest import shared_server
+from tests.support.mongod import Mongod
 from tests.support.served_app import Served, served, settings_of
 
 
@@ -33,9 +35,7 @@ def one_server(
 ) -> Iterator[Served]:
     """One application on the shared MongoDB for a module: each costs a second when it stops."""
     with served(settings_of(tmp_path_factory.mktemp("server"), mongod.uri, module_database.name)) as server:
-        preparation = server.services.preparation
-        assert preparation is not None
-        poll(lambda: preparation.is_complete, what="the end of the preparation")
+        server.wait_until_prepared()
         yield server
 
 
@@ -48,3 +48,15 @@ def emptied(one_server: Served, module_database: Database[dict[str, Any]]) -> Se
         else:  # the server has created its indexes at its start
             module_database[name].delete_many({})
     return one_server
+
+
+@pytest.fixture(scope="session")
+def own_mongod() -> Iterator[Mongod]:
+    """A server that tests pause and kill. Each of them leaves it running."""
+    yield from shared_server(replica_set=True)
+
+
+@pytest.fixture
+def own_database(own_mongod: Mongod) -> Any:
+    """A new database on it."""
+    return own_mongod.client()[f"test_{uuid.uuid4().hex[:12]}"]

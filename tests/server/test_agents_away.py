@@ -56,10 +56,11 @@ def test_without_a_database_persistence_is_not_configured(off):
 
 
 @pytest.mark.parametrize("how", ["hanging", pytest.param("stopped", marks=pytest.mark.soak)])
-def test_a_database_that_does_not_answer_is_503_within_its_time(tmp_path, start_mongod, how):
-    mongod = start_mongod()
-    with served(settings_of(tmp_path, mongod.uri, timeout=1.0, read_seconds=2.0)) as server:
+def test_a_database_that_does_not_answer_is_503_within_its_time(tmp_path, own_mongod, own_database, how, monkeypatch):
+    mongod = own_mongod
+    with served(settings_of(tmp_path, mongod.uri, own_database.name, timeout=1.0)) as server:
         created = server.client.post("/agents", json={"name": "a"}).json()["agent"]
+        monkeypatch.setattr(server.services.reading, "_seconds", 1.0)
         mongod.pause() if how == "hanging" else mongod.kill()
         expected = {"error": "Failed to connect to MongoDB"}
         try:
@@ -68,6 +69,7 @@ def test_a_database_that_does_not_answer_is_503_within_its_time(tmp_path, start_
             assert server.client.get("/config/tools").status_code == 200
         finally:
             mongod.resume() if how == "hanging" else mongod.start()
+        monkeypatch.setattr(server.services.reading, "_seconds", 30.0)
         path = f"/agents/{created['id']}"
         poll(lambda: server.client.get(path).status_code == 200, what="an answer from the database")
         assert server.client.get(path).json()["agent"] == created

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from chatstore_cli.server import services
+from chatstore_cli.server.routes import chat
 from tests.support.responders import answering
 from tests.support.served_app import served, settings_of
 
@@ -126,6 +127,7 @@ def test_half_characters_are_refused_with_a_detail(off, text, session):
 
 def test_a_message_is_recorded_while_the_database_does_not_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(services, "_STORE_SECONDS", 0.1)  # how long the end waits for the database
+    monkeypatch.setattr(chat, "_STATUS_SECONDS", 0.2)
     settings = settings_of(tmp_path, "mongodb://secret-host.invalid:1/", timeout=0.2, read_seconds=0.5)
     with served(settings) as server:
         assert _post(server, "hello").status_code == 200

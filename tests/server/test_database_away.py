@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from chatstore_cli.domain.api_keys import Right
-from chatstore_cli.server.entrance import auditing
+from chatstore_cli.mongo.connection import time_limit
 from chatstore_cli.server.entrance.masked_log import MaskingFormatter, secrets_of
 from tests.server.test_two_tenants import ABSENT, ROUTES, cases
 from tests.support.served_app import served, settings_of
@@ -19,12 +19,12 @@ WORDS = ("geheim", "db-7", "invalid:", "27999", "ana:")
 @pytest.fixture(scope="module")
 def away(tmp_path_factory):
     folder = tmp_path_factory.mktemp("away")
-    settings = settings_of(folder, URI, timeout=0.02, read_seconds=0.1, requests_per_minute=0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(auditing, "_SECONDS", 0.1)
-        with served(settings) as server:
-            yield server
-            server.services.worker.stop(0)
+    settings = settings_of(folder, URI, timeout=0.02, requests_per_minute=0)
+    with served(settings) as server, pytest.MonkeyPatch.context() as patch:
+        # The driver gives up at once, long before the server's own deadlines: its errors have the names.
+        patch.setattr(server.services.stores, "within", lambda _: time_limit(0.02))
+        yield server
+        server.services.worker.stop(0)
 
 
 @pytest.mark.parametrize("route", [each for each in ROUTES if each != "GET /store/events"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served_app import Served
+from tests.support.mongod import poll
+from tests.support.served_app import Served, served, settings_of
 
 PROGRAM = """
 import sys
@@ -77,3 +79,19 @@ def test_processes_with_a_common_folder_report_the_requests_of_all(tmp_path: Pat
         name = 'chatstore_requests_total{method="GET",route="/healthz",status="200"}'
         assert _value(done.stdout, name) == expected
         assert _value(done.stdout, "chatstore_open_sockets") == 0
+
+
+def test_the_status_of_the_cache_names_the_worker_of_the_server(tmp_path, mongo_uri, database, chatstore):
+    settings = settings_of(tmp_path, mongo_uri, database.name)
+    folder = settings.mongo.cache.disk_path
+
+    def worker():
+        return json.loads(chatstore("cache", "status", folder, "-o", "json").out)["worker"]
+
+    with served(settings) as server:
+        preparation = server.services.preparation
+        poll(lambda: preparation.is_complete, what="the end of the preparation")
+        server.client.post("/api/chat", json={"message": "hello", "session_id": "s"})
+        shown = worker()
+        assert (shown["command"], shown["pid"]) == ("chatstore serve", os.getpid())
+    assert worker() is None

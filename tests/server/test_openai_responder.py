@@ -223,3 +223,13 @@ def test_over_http_the_key_is_in_no_answer_and_in_no_log(model, tmp_path, caplog
     assert failed.json() == {"detail": "The responder did not answer: the model's server answered with status 401."}
     assert KEY not in caplog.text + failed.text
     assert [each.content for each in server.services.cache.messages("s")] == ["hello", "hi", "again"]
+
+
+def test_the_connections_are_closed_when_the_server_stops(tmp_path, model):
+    model.parts = [chunk("hi", "stop"), DONE]
+    chosen = {"responder": "openai", "responder_url": model.url, "responder_model": "m"}
+    with served(settings_of(tmp_path, **chosen)) as server:
+        assert server.client.post("/api/chat", json={"message": "hello"}).status_code == 200
+        client = server.services.responder._client
+        assert not client.is_closed
+    assert client.is_closed

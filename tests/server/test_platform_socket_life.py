@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from chatstore_cli.server import run
 from chatstore_cli.server.sockets import frames as frames_module
-from tests.support.mongod import poll
+from tests.support.mongod import Mongod, poll
 from tests.support.platform_server import Client, PlatformServer, running
 from tests.support.served_app import settings_of
 
@@ -119,9 +119,11 @@ def test_a_client_that_vanished_is_noticed_by_its_missing_pong(
             living.say("goes on")
 
 
-def test_a_socket_survives_an_outage_of_the_database(tmp_path: Path, start_mongod: Any, tenant: str):
-    mongod = start_mongod()
-    settings = settings_of(tmp_path, mongod.uri, timeout=0.5, read_seconds=5.0)
+def test_a_socket_survives_an_outage_of_the_database(
+    tmp_path: Path, own_mongod: Mongod, own_database: Any, tenant: str, monkeypatch: pytest.MonkeyPatch
+):
+    mongod = own_mongod
+    settings = settings_of(tmp_path, mongod.uri, own_database.name, timeout=0.5)
     with running(settings) as server:
         path = server.start_chat(tenant)
         with server.client(path) as client, server.client(path) as other:
@@ -129,6 +131,7 @@ def test_a_socket_survives_an_outage_of_the_database(tmp_path: Path, start_mongo
             client.say("before", request_id="r1")
             other.text("re: before")
             mongod.kill()
+            monkeypatch.setattr(server.services.reading, "_seconds", 0.5)  # each of the next calls waits to the end
             client.send("user.input.submit", text="during", request_id="r2")
             assert client.data("ack.input") == {"input_request_id": "r2", "status": "rejected"}
             error = client.data("chat.error")
@@ -138,6 +141,7 @@ def test_a_socket_survives_an_outage_of_the_database(tmp_path: Path, start_mongo
             assert client.data("chat.error")["error_code"] == "GENERAL_MODE_FAILED"
             with server.client(path) as refused:
                 assert refused.end() == 1013
+            monkeypatch.setattr(server.services.reading, "_seconds", 30.0)
             mongod.start()
 
             def is_accepted() -> bool:
@@ -181,7 +185,7 @@ def test_two_processes_share_the_live_turns_of_a_session(
                 assert indexes == [2, 3]
         finally:
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(120) == 0
 
 
 def test_ten_sockets_that_write_at_once_all_see_every_turn_once(

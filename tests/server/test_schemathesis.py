@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -33,6 +35,15 @@ def target(tmp_path_factory, mongod, module_database) -> Iterator[Served]:
         yield server
 
 
+def modes_of(operation: Any) -> list[GenerationMode]:
+    """Positive, and negative if a value can be invalid. Every text is a valid id in a path without a rule for it."""
+    in_path = [each.definition["schema"] for each in operation.path_parameters]
+    has_rules = any({"pattern", "format", "minLength", "maxLength", "enum"} & set(schema) for schema in in_path)
+    if operation.query or operation.body or has_rules:
+        return [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+    return [GenerationMode.POSITIVE]
+
+
 def send_generated(target: Served, cases: int) -> int:
     """Send about that many requests, as many to each operation. Returns how many were sent."""
     document = target.client.get("/openapi.json").json()
@@ -43,7 +54,7 @@ def send_generated(target: Served, cases: int) -> int:
     sent = 0
     failures: list[str] = []
     for operation in operations:
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        for mode in modes_of(operation):
 
             @seed(17)
             @settings(
@@ -60,7 +71,7 @@ def send_generated(target: Served, cases: int) -> int:
                 asked.pop("cookies", None)
                 try:
                     answer = target.client.request(**asked)
-                except Exception:  # noqa: BLE001 - the client cannot send it, such as a URL that is too long
+                except httpx2.InvalidURL:  # the client cannot send it, such as a URL that is too long
                     return
                 sent += 1
                 case.validate_response(answer, checks=CHECKS)
@@ -68,10 +79,7 @@ def send_generated(target: Served, cases: int) -> int:
             try:
                 send()
             except Exception as error:  # noqa: BLE001 - every failing operation is reported
-                if (
-                    "Unsatisfiable" not in type(error).__name__
-                ):  # nothing is invalid for an operation without parameters
-                    failures.append(f"{operation.method} {operation.path}: {error}")
+                failures.append(f"{operation.method} {operation.path}: {error!r}")
     assert failures == [], "\n".join(failures)
     return sent
 

@@ -17,6 +17,7 @@ from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.server.app import create_app
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.turns.responders.registry import responder_of
+from tests.support.mongod import poll
 
 
 @dataclass
@@ -41,6 +42,12 @@ class Served:
             socket.receive_json()
         return caught.value.code, caught.value.reason
 
+    def wait_until_prepared(self) -> None:
+        """The server has created its indexes, and with them its collections."""
+        preparation = self.services.preparation
+        assert preparation is not None
+        poll(lambda: preparation.is_complete, what="the end of the preparation")
+
     def framework(self) -> Any:
         """The FastAPI application behind the gate."""
         return self.app.app._app
@@ -50,6 +57,8 @@ def settings_of(
     folder: Path, uri: str | None = None, database: str = "test", *, timeout: float = 5.0, **server: Any
 ) -> Settings:
     """Settings whose state and journals are in the folder. `server` are settings of chatstore.server.
+
+    A recorded message is stored soon: its worker waits for others for 50 ms and not for a second.
 
     Without a URI the database is disabled: everything else of the server is quicker without one.
     """
@@ -61,6 +70,7 @@ def settings_of(
         enabled=uri is not None,
         database=database,
         cache=cache,
+        worker=replace(default.mongo.worker, interval_seconds=0.05),
         timeout_seconds=timeout,
     )
     of_server = replace(default.chatstore.server, **server)

@@ -71,12 +71,14 @@ def two_worlds(
     settings = settings_of(folder / "shared", uri, database.name, requests_per_minute=0)
     other_settings = settings_of(folder / "alone", uri, alone.name, requests_per_minute=0)
     with served(settings) as server:
+        server.wait_until_prepared()
         own = _fill(server, OWN, "ana", OWN_TEXT, OWN_NUMBER)
         for name in database.list_collection_names():
             if documents := list(database[name].find()):
                 alone[name].insert_many(documents)
         other = _fill(server, OTHER, "bob", OTHER_TEXT, OTHER_NUMBER)
         with served(other_settings) as without:
+            without.wait_until_prepared()
             yield Worlds(server, without, own, other, database)
 
 

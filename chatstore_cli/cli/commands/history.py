@@ -9,6 +9,7 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, MapOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
@@ -90,7 +91,9 @@ def _show_other_layout(
     invocation: Invocation, session_id: str, limit: int, layout: str | None, redactor: Redactor | None
 ) -> bool:
     """Show the messages of a session of another layout. Returns whether there is one."""
-    found = other_layouts_history(invocation.stores, session_id, limit, layout)
+    found = other_layouts_history(
+        invocation.stores, lambda: readable_readers(invocation, layout), session_id, limit, layout
+    )
     if found is None:
         return False
     history, session = found

@@ -12,6 +12,7 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.sessions.resume import open_history
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.quantities import quantity
@@ -72,7 +73,7 @@ def resume(
             hint="Choose the format with --as: jsonl, ag2 or openai; or use -o json, jsonl or yaml.",
         )
     selection = MessageSelection(last, after_sequence, include_general)
-    history = open_history(lambda: invocation.stores.session_readers(layout), session_id, selection, transcript)
+    history = open_history(lambda: readable_readers(invocation, layout), session_id, selection, transcript)
     if to is None:
         _to_stdout()(_printed(history.pieces(), output, is_array=transcript != "jsonl"))
     else:

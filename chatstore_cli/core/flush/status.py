@@ -49,8 +49,8 @@ class JournalSet(Protocol):
     def count_quarantined(self) -> int:
         """How many lines of the journals are in quarantine. Raises ChatstoreError if they cannot be read."""
 
-    def lock_holder(self) -> LockHolder | None:
-        """The process that follows the journals."""
+    def worker(self) -> LockHolder | None:
+        """The process that stores the lines of the journals."""
 
 
 def cache_status(
@@ -81,7 +81,7 @@ def cache_status(
             to_quarantine=lines.to_quarantine,
             incomplete=lines.incomplete,
             quarantined=quarantined,
-            worker=journals.lock_holder(),
+            worker=journals.worker(),
             ignored=journals.ignored,
             future=future_journals(lines.latest, clock()),
             incomplete_journals=lines.incomplete_journals,

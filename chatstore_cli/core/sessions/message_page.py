@@ -225,9 +225,9 @@ def page_before(
         while True:  # without gaps in the sequences, the first round has the whole page
             first = start.sequence - width
             place = MessagePlace(first - 1 if first > 0 else None)
-            found = _until(reader, session_id, place, start, limit)
+            found = _until(reader, session_id, place, start, limit, first=width + limit)
             if found is None:
-                break
+                break  # the message is gone, or comes after more without a sequence
             if len(found[0]) == limit or first <= 0:
                 return found
             width *= 4
@@ -235,11 +235,19 @@ def page_before(
 
 
 def _until(
-    reader: SessionReader, session_id: str, place: MessagePlace, start: MessagePlace, limit: int
+    reader: SessionReader,
+    session_id: str,
+    place: MessagePlace,
+    start: MessagePlace,
+    limit: int,
+    first: int | None = None,
 ) -> tuple[list[Message], MessagePlace | None] | None:
-    """What `page_before` returns, read forwards from a place; None if no message after the place is the one of the start."""
+    """What `page_before` returns, read forwards from a place; None if no message after the place is the one of the start.
+
+    With `first`, none of the first so many messages after the place.
+    """
     kept: deque[Message] = deque(maxlen=limit + start.skip + 1)
-    messages = reader.messages(session_id, MessageSelection(after_sequence=place.after_sequence))
+    messages = reader.messages(session_id, MessageSelection(after_sequence=place.after_sequence, first=first))
     for position, message in enumerate(messages):
         kept.append(message)
         if not is_at(message, start):

@@ -27,6 +27,20 @@ OTHER_PRODUCTS = frozenset({"calls", "agent_sessions"})
 """Layouts that chatstore never writes. Their indexes are checked and created only if the layout is named."""
 
 
+def collections_of(layout: str, settings: Settings) -> list[str]:
+    """The collections from which the sessions of a layout, and their messages, are read."""
+    names, agents = settings.layouts, settings.chatstore.agents
+    own = {
+        "workflow": (settings.sessions_collection, names.workflow.segments),
+        "messages": (settings.messages_collection,),
+        "threads": (names.threads.threads, names.threads.messages),
+        "general": (names.general.sessions, names.general.segments),
+        "calls": (agents.transcripts,),
+        "agent_sessions": (agents.sessions, agents.messages),
+    }
+    return [name for name in own[layout] if name is not None]
+
+
 def used_layouts(settings: Settings) -> list[str]:
     """The layouts that a database has by its settings: all but those whose collections no setting names."""
     agents = settings.chatstore.agents

@@ -13,6 +13,7 @@ from typing import Any
 
 from chatstore_cli.domain.prices import UsageToPrice
 from chatstore_cli.domain.usage_ledger import LedgerGroup, LedgerQuery
+from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.identifiers import addressable_id, id_values, is_storable
 from chatstore_cli.mongo.ledger_layouts import within_layout
@@ -39,11 +40,14 @@ class MongoUsageSums:
     def __init__(self, connection: Connection, rows: str, daily_sums: str) -> None:
         self._rows = connection.collection(rows)
         self._daily = MongoDailySums(connection, rows, daily_sums)
+        self._connection = connection
         self._in_memory = connection.in_memory
 
     def is_used(self) -> bool:
+        if self._in_memory or not collection_facts(self._connection, self._rows.name).exists:
+            return False
         with driver_errors(f"reading {self._rows.name}"):
-            return not self._in_memory and self._rows.find_one({}, {"_id": 1}) is not None
+            return self._rows.find_one({}, {"_id": 1}) is not None
 
     def uncountable(self) -> int:
         """How many rows are in no sum, because a number or the time in them is invalid.

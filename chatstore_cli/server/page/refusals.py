@@ -13,7 +13,7 @@ from chatstore_cli.server.errors.error_bodies import FORMS, Refusal
 from chatstore_cli.server.page.shell import draw
 
 PREFIX = "/page/"
-_PROGRAMS = frozenset({*FORMS, "store", "docs", "openapi.json", "health", "healthz", "readyz", "metrics", ""})
+PROGRAMS = frozenset({*FORMS, "store", "docs", "openapi.json", "health", "healthz", "readyz", "metrics", ""})
 """First parts of the paths for programs, whose errors have the form of their family also in a browser."""
 
 NO_SUCH_VIEW = Refusal(HTTPStatus.NOT_FOUND, "There is no such page.", hint="Check the address.")
@@ -25,7 +25,7 @@ def view_of(scope: Scope, refusal: Refusal) -> Response | None:
     An address that is mistyped in a browser is reported in words too. Whether it exists is not checked before that, so
     it needs no key.
     """
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].strip("/").partition("/")[0] in _PROGRAMS:
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].strip("/").partition("/")[0] in PROGRAMS:
         return None
     request = Request(scope)
     if "text/html" not in request.headers.get("accept", ""):

@@ -48,11 +48,18 @@ from chatstore_cli.server.routes.store_query import (
 )
 from chatstore_cli.wiring.artifacts import artifact_reader
 from chatstore_cli.wiring.labels import label_store, shown_labels
+from chatstore_cli.wiring.readable import readable_sessions
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
 SessionId = Annotated[str, Path(description="The exact id of the session.", examples=["chat-5d1c07e2"])]
+QueriedId = Annotated[
+    str, Query(alias="id", min_length=1, max_length=10_000, description="The exact id.", examples=["a/messages"])
+]
 Count = Annotated[int, Query(ge=0, le=MOST_MESSAGES)]
+AfterSequence = Annotated[int | None, Query(ge=-(2**63), lt=2**63, description="Only messages with a higher sequence.")]
+Last = Annotated[int | None, Query(ge=0, le=MOST_MESSAGES, description="Only the newest ones, without a cursor.")]
+Limit = Annotated[int, Query(ge=1, le=MOST_MESSAGES)]
 
 
 @router.get("/sessions", response_class=StoredJson, responses={200: {"model": SessionList}})
@@ -103,7 +110,7 @@ async def sessions(
 
     def read() -> bytes:
         stores = services.stores
-        readers = stores.session_readers(layout)
+        readers, left_out = readable_sessions(stores, layout)
         labels = shown_labels(stores, layout) if tag is None else label_store(stores)
         pages: list[SessionPage] = []
         totals: list[tuple[int, bool] | None] = []
@@ -120,7 +127,11 @@ async def sessions(
             "next_cursor": next_cursor,
             "foreign_documents": [foreign_row(each) for page in pages for each in page.foreign] if sees_all else [],
             "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
-            "notes": shown_notes(access, remarks_of(readers), [note for page in pages for note in page.notes]),
+            "notes": shown_notes(
+                access,
+                [*left_out, *remarks_of(readers)],
+                [*left_out, *(note for page in pages for note in page.notes)],
+            ),
         }
         if count:
             known = [each for each in totals if each is not None]
@@ -153,13 +164,9 @@ async def messages(
     services: Served,
     access: Reader,
     layout: Layout = None,
-    after_sequence: Annotated[
-        int | None, Query(ge=-(2**63), lt=2**63, description="Only messages with a higher sequence.")
-    ] = None,
-    last: Annotated[
-        int | None, Query(ge=0, le=MOST_MESSAGES, description="Only the newest ones, without a cursor.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
+    after_sequence: AfterSequence = None,
+    last: Last = None,
+    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """List the messages of a session in their order. With `cursor`, the page after the one that has this next_cursor.
@@ -174,7 +181,9 @@ async def messages(
     page = PageText()
 
     def read() -> tuple[Session, bytes]:
-        reader, found = visible_session(services.stores.session_readers(layout), session_id, access, count_to=0)
+        reader, found = visible_session(
+            readable_sessions(services.stores, layout).readers, session_id, access, count_to=0
+        )
         following = None
         if last is None:
             _, following = message_page(reader, found.session_id, place, limit, lambda each: page.add(_text(each)))
@@ -205,7 +214,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(stores.session_readers(layout), session_id, access, count_to=0)
+        reader, _ = visible_session(readable_sessions(stores, layout).readers, session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,
@@ -221,6 +230,33 @@ async def session(
         await note_reading(services, access, [(view.session.layout, view.session.session_id)])
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
     return StoredJson({**row, **artifact_values(view.artifacts), "notes": view.notes})
+
+
+@router.get("/session/messages", response_class=StoredJson, responses={200: {"model": MessageList}})
+async def messages_by_query(
+    session_id: QueriedId,
+    services: Served,
+    access: Reader,
+    layout: Layout = None,
+    after_sequence: AfterSequence = None,
+    last: Last = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """As `/store/sessions/{session_id}/messages`, for any id: see `/store/session`."""
+    return await messages(session_id, services, access, layout, after_sequence, last, limit, cursor)
+
+
+@router.get("/session", response_class=StoredJson, responses={200: {"model": ShownSession}})
+async def session_by_query(
+    session_id: QueriedId, services: Served, access: Reader, layout: Layout = None, first: Count = 3, last: Count = 3
+) -> StoredJson:
+    """As `/store/sessions/{session_id}`, for any id.
+
+    A path cannot have every id: one that ends in `/messages` is taken for the messages of another session, and clients
+    resolve `.` and `..` themselves.
+    """
+    return await session(session_id, services, access, layout, first, last)
 
 
 def _text(message: Message) -> str:

@@ -39,6 +39,7 @@ from chatstore_cli.server.routes.store_query import (
 )
 from chatstore_cli.wiring.labels import label_store
 from chatstore_cli.wiring.prices import price_table
+from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.usage import usage_sums
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
@@ -92,7 +93,7 @@ async def usage(
     def read() -> bytes:
         stores, settings = services.stores, services.settings.chatstore.usage
         pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
-        readers = stores.session_readers(layout)
+        readers, left_out = readable_sessions(stores, layout)
         ledger = usage_sums(stores) if tenants and stores.uses_mongo(layout) else None
         report = report_usage(
             readers if tenants else [], query, groupings,
@@ -109,7 +110,8 @@ async def usage(
         if pricing is not None:
             missing, notes = pricing.missing_prices(), pricing.model_notes
             answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
-        return text.body("items", after={**answer, "notes": shown_notes(access, remarks_of(readers), report.notes)})
+        shown = shown_notes(access, [*left_out, *remarks_of(readers)], [*left_out, *report.notes])
+        return text.body("items", after={**answer, "notes": shown})
 
     return json_response(await services.reading.run(read))
 

@@ -37,6 +37,7 @@ from chatstore_cli.server.routes.store_query import (
     zone_of,
 )
 from chatstore_cli.wiring.labels import label_store
+from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.search import message_searchers
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
@@ -76,8 +77,8 @@ async def search(
     word = None if tag is None else checked_tag(tag)
 
     def read() -> bytes:
-        searchers = message_searchers(services.stores, layout)
-        readers = [each.reader for each in searchers]
+        readers, left_out = readable_sessions(services.stores, layout)
+        searchers = message_searchers(readers)
         asked = query
         if word is not None:
             tagged = refs_with_tag(readers, label_store(services.stores), word, query.tenant_id)
@@ -91,12 +92,12 @@ async def search(
             shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
-        notes = shown_notes(access, found.collection_notes, found.notes)
+        notes = shown_notes(access, [*left_out, *found.collection_notes], [*left_out, *found.notes])
         return text.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 
     def _require(session_id: str) -> None:
         try:
-            visible_session(services.stores.session_readers(layout), session_id, access)
+            visible_session(readable_sessions(services.stores, layout).readers, session_id, access)
         except Conflict:  # it is searched in each of the layouts that have it
             return
 

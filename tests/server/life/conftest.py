@@ -1,28 +1,14 @@
-"""A MongoDB that these tests stop, and the command on it."""
+"""The command on a MongoDB that these tests stop."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.conftest import Chatstore, shared_server
+from tests.conftest import Chatstore
 from tests.support.mongod import Mongod
-
-
-@pytest.fixture(scope="session")
-def own_mongod() -> Iterator[Mongod]:
-    """A server that tests pause and kill. Each of them leaves it running."""
-    yield from shared_server(replica_set=True)
-
-
-@pytest.fixture
-def own_database(own_mongod: Mongod) -> Any:
-    """A new database on it."""
-    return own_mongod.client()[f"test_{uuid.uuid4().hex[:12]}"]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def status(context: typer.Context, paths: JournalPaths = None, mapping: MapOptio
     """Show the status of the local cache.
 
     It shows the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
-    process that follows the journals. Only lines that the ledger has not passed are compared with MongoDB. No lock is
+    process that stores them: the holder of the folder's lock, else a server. Only lines that the ledger has not passed are compared with MongoDB. No lock is
     needed, so a worker may run meanwhile. If MongoDB is unreachable, the command shows what the files contain and exits
     with status 5. With mongo.enabled: false it exits with status 0.
     """

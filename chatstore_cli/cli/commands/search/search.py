@@ -12,6 +12,7 @@ from chatstore_cli.cli.commands.search.group import search_command
 from chatstore_cli.cli.commands.search.output import Redaction, print_hits
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, TagOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.labels.labelled import refs_with_tag
@@ -107,7 +108,7 @@ def search(
     mode = SearchMode.REGEX if regex else SearchMode.SUBSTRING if substring else SearchMode.WORDS
     filters = (layout, tenant, user, session, role, period.since, period.until)
     query = SearchQuery(text, mode, case, *filters)
-    searchers = message_searchers(invocation.stores, layout)
+    searchers = message_searchers(readable_readers(invocation, layout))
     if tag is not None:
         readers = [each.reader for each in searchers]
         tagged = refs_with_tag(readers, label_store(invocation.stores), checked_tag(tag), tenant)

@@ -10,6 +10,7 @@ from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
 from chatstore_cli.cli.filters import LayoutOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.listing import Listing
@@ -91,7 +92,7 @@ def _list(
 
     invocation = Invocation(context, layout=layout)
     shown = chosen_columns(name_columns(by), columns)
-    readers = invocation.stores.session_readers(layout)
+    readers = readable_readers(invocation, layout)
     names = named_sessions(readers, by, tenant_id=tenant)
     if not names.items and tenant is not None:
         require_known(readers, SessionQuery(tenant_id=tenant), lambda: invocation.stores.readers_beside(layout))

@@ -9,6 +9,7 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, reject_options_without, single_command
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, show_session
 from chatstore_cli.domain.conversation import ToolDisplay
@@ -84,7 +85,7 @@ def show(
     if last is not None and last > LARGEST_PAGE:
         raise WrongUse(what=f"--last can be at most {LARGEST_PAGE:,}.", hint="To show more, add --full.")
     view = show_session(
-        invocation.stores.session_readers(layout),
+        readable_readers(invocation, layout),
         session_id,
         first=3 if first is None else first,
         last=3 if last is None else last,

@@ -21,6 +21,7 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command_with_subcommands, reject_other_options, reject_parent_options
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
 from chatstore_cli.domain.errors import ExitCode
@@ -117,7 +118,7 @@ def usage(
     pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
     ledger = usage_sums(stores) if stores.uses_mongo(layout) else None
     report = report_usage(
-        stores.session_readers(layout), query, groupings,
+        readable_readers(invocation, layout), query, groupings,
         ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
         labels=None if tag is None else label_store(stores),
     )  # fmt: skip

@@ -52,6 +52,10 @@ class OpenAIResponder:
         timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
         self._client = httpx2.AsyncClient(headers=headers, timeout=timeout, follow_redirects=False)
 
+    async def close(self) -> None:
+        """Close the connections to the model's server."""
+        await self._client.aclose()
+
     async def respond(self, question: Question) -> AsyncIterator[Part]:
         body = {
             "model": self._model,

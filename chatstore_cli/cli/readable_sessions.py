@@ -1,0 +1,23 @@
+"""The readers of a command that only reads: those of the layouts that the user may read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chatstore_cli.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from chatstore_cli.domain.session_reader import SessionReader
+
+
+def readable_readers(invocation: Invocation, layout: str | None) -> list[SessionReader]:
+    """The reader of a layout, or of every layout that the user may read; a notice names the others.
+
+    Raises NotAllowed if the user may read none.
+    """
+    from chatstore_cli.wiring.readable import readable_sessions
+
+    found = readable_sessions(invocation.stores, layout)
+    for note in found.notes:
+        invocation.say(note)
+    return found.readers

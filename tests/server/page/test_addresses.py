@@ -1,0 +1,229 @@
+"""What an address of the page says: the page of a list, the time zone, and that nothing is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from itertools import chain
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from chatstore_cli.server.app import ROUTERS
+from chatstore_cli.server.page import refusals, session, trail, views
+from tests.support.samples import store_sample
+from tests.support.served_app import Served, served, settings_of
+
+WHEN = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+SESSIONS = 170
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, mongod, module_database) -> Iterator[Served]:
+    """An application whose zone is that of Kolkata, over the samples and many sessions."""
+    store_sample(module_database, "workflow")
+    module_database["chat_sessions"].insert_many(
+        {
+            "chat_id": f"many-{number:03}", "enterprise_id": "many", "user_id": "ana", "created_at": WHEN,
+            "last_updated_at": WHEN - timedelta(minutes=number),
+            "messages": [{"role": "user", "content": f"needle {number}", "sequence": 1, "timestamp": WHEN}],
+            "real_time_tracking": {"tokens": {"total_tokens": 5, "prompt_tokens": 4, "completion_tokens": 1, "total_cost": 0.5}},
+        }
+        for number in range(SESSIONS)
+    )  # fmt: skip
+    settings = settings_of(tmp_path_factory.mktemp("page"), mongod.uri, module_database.name, requests_per_minute=0)
+    with served(replace(settings, chatstore=replace(settings.chatstore, timezone="Asia/Kolkata"))) as running:
+        yield running
+
+
+def text_of(server: Served, address: str, status: int = 200) -> str:
+    answer = server.client.get(address, headers=BROWSER)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    return answer.text
+
+
+def linked(html: str, words: str) -> str | None:
+    """Where the link with these words leads."""
+    before, found, _ = html.partition(f">{words}</a>")
+    return unescape(before.rpartition('href="')[2].partition('"')[0]) if found else None
+
+
+def rows(html: str) -> list[str]:
+    """What the links to sessions name, in their order."""
+    return [part.partition("</a>")[0].rpartition(">")[2] for part in html.split('href="/page/session?')[1:]]
+
+
+# --- pages of lists --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [("/page/sessions?tenant=many&layout=workflow", "sessions"), ("/page/search?text=needle&tenant=many", "messages")],
+)
+def test_every_page_of_a_list_leads_back_to_the_one_before(server, address, name):
+    html = text_of(server, address)
+    assert linked(html, f"Newer {name}") is None
+    pages = [rows(html)]
+    while target := linked(html, f"Older {name}"):
+        html = text_of(server, target)
+        pages.append(rows(html))
+    assert sorted(chain.from_iterable(pages)) == [f"many-{number:03}" for number in range(SESSIONS)]
+    assert len(pages) == 4
+    for expected in reversed(pages[:-1]):
+        html = text_of(server, linked(html, f"Newer {name}") or "")
+        assert rows(html) == expected
+    assert linked(html, f"Newer {name}") is None
+    assert linked(html, "Newest") is None
+
+
+def test_a_trail_that_would_be_too_long_ends_and_the_newest_page_stays_a_click_away(server, monkeypatch):
+    html = text_of(server, "/page/sessions?tenant=many")
+    [cursor] = parse_qs(urlsplit(linked(html, "Older sessions") or "").query)["cursor"]
+    monkeypatch.setattr(trail, "_LONGEST", len(cursor) + 20)  # room for one
+    while target := linked(html, "Older sessions"):
+        html = text_of(server, target)
+    html = text_of(server, linked(html, "Newer sessions") or "")
+    assert rows(html)[0] == "many-100"
+    assert linked(html, "Newer sessions") is None
+    assert rows(text_of(server, linked(html, "Newest") or ""))[0] == "many-000"
+
+
+def test_a_trail_that_no_link_has_is_refused(server):
+    assert "not valid" in text_of(server, "/page/sessions?trail=a/b", 400)
+    assert "not valid" in text_of(server, f"/page/sessions?trail={'a.' * 5_000}", 400)
+
+
+def test_saved_agents_come_in_pages(server, monkeypatch):
+    for number in range(5):
+        body = {"name": f"Agent {number}", "config": {"prompt": "x" * 50}}
+        assert server.client.post("/agents", json=body).status_code == 201
+    monkeypatch.setattr(views, "_AGENTS", 2)
+    monkeypatch.setattr(views, "_LONGEST_CONFIG", 30)
+    html, seen = text_of(server, "/page/agents"), []
+    while target := linked(html, "Next agents"):
+        seen.append(html)
+        html = text_of(server, target)
+    assert sum(each.count("<h2>") for each in (*seen, html)) == 5
+    assert text_of(server, linked(html, "Previous agents") or "") == seen[-1]
+    assert "more characters are not shown" in html
+    assert "no more saved agents" in text_of(server, "/page/agents?offset=10")
+
+
+def test_usage_by_session_shows_so_many_groups_and_totals_of_all(server, monkeypatch):
+    assert "rows with the most tokens" not in text_of(server, "/page/usage?by=session&tenant=many&since=2026-01-01")
+    monkeypatch.setattr(views, "_MOST_GROUPS", 20)
+    html = text_of(server, "/page/usage?by=session&tenant=many&since=2026-01-01")
+    assert html.count('<th scope="row">') == 20
+    assert "The 20 rows with the most tokens are shown." in html
+    assert f"<dd>{SESSIONS}</dd>" in html
+
+
+# --- time zones ------------------------------------------------------------------------------------------------------
+
+
+def test_times_and_days_are_in_the_zone_of_the_settings_and_another_can_be_chosen(server):
+    """Kolkata is 5:30 ahead, so the sessions of this evening in UTC count on the next day there."""
+    address = "/page/usage?by=day&tenant=many&since=2026-01-01"
+    days = {zone: text_of(server, f"{address}&timezone={zone}") for zone in ("", "UTC", "america/new_york")}
+    assert '<th scope="row">2026-03-02</th>' in days[""]
+    assert '<th scope="row">2026-03-01</th>' in days["UTC"]
+    assert "Day (America/New_York)" in days["america/new_york"]
+    assert "Times: Asia/Kolkata" in days[""]
+    assert "From 2026-01-01 00:00:00 +05:30" in days[""]
+    html = text_of(server, "/page/session?layout=workflow&id=many-000")
+    assert "2026-03-02 05:00:00 +05:30" in html
+    html = text_of(server, "/page/session?layout=workflow&id=many-000&timezone=UTC")
+    assert "2026-03-01 23:30:00 UTC" in html
+    copied = server.client.get("/page/session/copy?layout=workflow&id=many-000&form=markdown&timezone=UTC").text
+    assert "23:30:00" in copied
+    assert "05:00:00" in server.client.get("/page/session/copy?layout=workflow&id=many-000&form=markdown").text
+
+
+def test_every_link_and_form_carries_the_zone(server):
+    for path in ("sessions?tenant=many", "search?text=needle", "usage", "agents", "storage", "session?id=many-000"):
+        html = text_of(server, f"/page/{path}{'&' if '?' in path else '?'}timezone=Asia/Tokyo")
+        addresses = [unescape(part.partition('"')[0]) for part in html.split('href="/page/')[1:]]
+        lost = [each for each in addresses if not each.startswith("static/") and "timezone=Asia%2FTokyo" not in each]
+        assert lost == [], path
+        assert html.count("<form") == html.count('name="timezone" value="Asia/Tokyo"'), path
+
+
+@pytest.mark.parametrize("zone", ["Berlin", "x" * 90, "../../etc/passwd", "%00", "<script>alert(1)</script>", "+02:00"])
+@pytest.mark.parametrize("path", ["sessions", "session?id=many-000", "storage", "agents", "time-zone", "usage"])
+def test_a_zone_that_does_not_exist_is_refused_in_words_and_left_behind(server, zone, path):
+    html = text_of(server, f"/page/{path}{'&' if '?' in path else '?'}timezone={zone}", 400)
+    assert "is not the name of a time zone" in html
+    assert linked(html, "Back to the sessions") == "/page/sessions"
+    assert "<script>alert" not in html
+
+
+def test_the_choice_of_a_zone_keeps_the_view_and_its_filters(server):
+    html = text_of(server, linked(text_of(server, "/page/usage?by=day&tenant=a%26b"), "Times: Asia/Kolkata") or "")
+    assert 'action="/page/usage"' in html
+    assert '<input type="hidden" name="tenant" value="a&amp;b">' in html
+    assert "<option selected>Asia/Kolkata</option>" in html
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/sesions", "/page/sesions", "/page", "/store.html", "/usage/by-day", "/%00"])
+def test_a_mistyped_address_is_reported_in_words_to_a_browser_and_as_json_to_a_program(server, path):
+    html = text_of(server, path, 404)
+    assert "<h1>There is no such page.</h1>" in html
+    assert linked(html, "Back to the sessions") == "/page/sessions"
+    answer = server.client.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, 404)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/nothing", "/store/nothing", "/agents/x/y", "/v1/nothing", "/chat/x", "/metrics/x"]
+)
+def test_a_path_of_programs_has_the_error_of_its_family_in_a_browser_too(server, path):
+    answer = server.client.get(path, headers=BROWSER)
+    assert answer.status_code in (404, 405)
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_every_route_is_one_of_the_page_or_one_for_programs():
+    paths = [route.path for router in ROUTERS for route in router.routes]
+    assert len(paths) > 60
+    first_parts = {path.strip("/").partition("/")[0] for path in paths}
+    assert first_parts - refusals.PROGRAMS == {"page"}
+
+
+def test_without_a_key_a_mistyped_address_tells_no_more(tmp_path):
+    with served(settings_of(tmp_path)) as keyed:
+        keyed.key()
+        assert "There is no such page." in text_of(keyed, "/sesions", 404)
+        assert keyed.client.get("/sesions").status_code == 401
+        assert keyed.client.get("/metrics", headers=BROWSER).status_code == 401
+        answer = keyed.client.get("/page/sesions", headers=BROWSER, follow_redirects=False)
+        assert answer.headers["location"] == "/page/sign-in?next=%2Fpage%2Fsesions"
+
+
+def test_while_a_view_is_drawn_the_server_answers_others(server, monkeypatch):
+    begun, released = threading.Event(), threading.Event()
+
+    def turns_of(*_: Any) -> list[Any]:
+        begun.set()
+        assert released.wait(60)
+        return []
+
+    monkeypatch.setattr(session, "turns_of", turns_of)
+    with ThreadPoolExecutor(1) as threads:
+        drawn = threads.submit(server.client.get, "/page/session?layout=workflow&id=many-000")
+        try:
+            assert begun.wait(60)
+            assert server.client.get("/healthz").status_code == 200
+            assert not drawn.done()
+        finally:
+            released.set()
+        assert drawn.result(60).status_code == 200
