@@ -23,7 +23,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 VIEWS = {
     "page-sessions": "/page/sessions",
     "page-session": "/page/session?layout=workflow&id=chat-5d1c07e2",
-    "page-usage": "/page/usage?by=day",
+    "page-usage": "/page/usage?by=day&since=3d",
 }
 _SIZE = (1100, 720)
 

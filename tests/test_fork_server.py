@@ -88,4 +88,4 @@ def test_signals_reach_the_command(chatstore_without_database: Chatstore, tmp_pa
     assert process.stderr is not None
     assert process.stderr.readline()  # it waits for the server
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0

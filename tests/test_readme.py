@@ -202,7 +202,7 @@ def _server(chatstore: Chatstore, block: Block) -> Iterator[None]:
             time.sleep(0.05)
         yield
         started.terminate()
-        assert started.wait(30) == 0, log.read_text()
+        assert started.wait(120) == 0, log.read_text()
     finally:
         started.kill()
         started.wait()

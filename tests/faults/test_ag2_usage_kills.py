@@ -50,7 +50,7 @@ def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
         yield ran
     finally:
         application.stdin.close()
-        application.wait(30)
+        application.wait(120)
         application.stdout.close()
 
 

@@ -277,7 +277,7 @@ def test_many_managers_create_one_chat_without_an_index(connection: Connection, 
 
     def begin(number: int) -> None:
         manager = new_manager(connection)
-        together.wait(10)
+        together.wait(120)
         saved(manager, text(f"message {number}"))
 
     threads = [threading.Thread(target=begin, args=(number,)) for number in range(8)]

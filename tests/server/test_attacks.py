@@ -75,7 +75,7 @@ def process(tmp_path_factory, module_chatstore) -> Iterator[Process]:
             yield Process(port, log, key)
         finally:
             running.terminate()
-            assert running.wait(30) == 0
+            assert running.wait(120) == 0
 
 
 JSON = "Content-Type: application/json\r\n"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.mongod import poll
 from tests.support.served_app import Served, served, settings_of
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -65,9 +64,7 @@ class Filled:
 def filled(request: Any, tmp_path_factory: pytest.TempPathFactory, mongod: Any, mongo_client: Any) -> Any:
     database = mongo_client[f"queries_{request.param}"]
     with served(settings_of(tmp_path_factory.mktemp("server"), mongod.uri, database.name)) as server:
-        preparation = server.services.preparation
-        assert preparation is not None
-        poll(lambda: preparation.is_complete, what="the end of the preparation")
+        server.wait_until_prepared()
         yield Filled(server, database, request.param)
     mongo_client.drop_database(database.name)
 
@@ -100,10 +97,12 @@ def test_each_query_has_an_index_and_reads_no_more_than_the_page(filled: Filled,
 
 
 def test_a_start_reads_no_more_either(filled: Filled) -> None:
+    # No index has both the user and the age. So the server may read all sessions of a user who has few.
     for user in (BUSY, "u10", "somebody new"):
         found = filled.asked_for(f"/api/chats/{BIG}/wf/start", "POST", user_id=user)
+        of_user = 0 if user == BUSY else filled.database.chat_sessions.count_documents({"user_id": user})
         assert all("COLLSCAN" not in each.get("planSummary", "") for each in found)
-        assert sum(each.get("docsExamined", 0) for each in found) <= 250
+        assert sum(each.get("docsExamined", 0) for each in found) <= max(250, of_user)
 
 
 def test_a_page_of_one_and_of_a_hundred_ask_the_same(filled: Filled) -> None:

@@ -88,23 +88,23 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             for tenant in (other.tenant, own.tenant)
             for workflow in ("research", "unknown")
         ],
-        "GET /api/chats/exists/{app_id}/{workflow_name}/{chat_id}": [
+        "GET /api/chats/exists/{app_id}/{workflow_name}/{chat_id:path}": [
             (f"/api/chats/exists/{tenant}/research/{chat}", None) for tenant, chat in chats
         ],
-        "GET /api/chats/meta/{app_id}/{workflow_name}/{chat_id}": [
+        "GET /api/chats/meta/{app_id}/{workflow_name}/{chat_id:path}": [
             (f"/api/chats/meta/{tenant}/research/{chat}", None) for tenant, chat in chats
         ],
-        "GET /api/sessions/list/{app_id}/{user_id}": [(f"/api/sessions/list/{a}/{u}", None) for a, u in users],
-        "GET /api/sessions/recent/{app_id}/{user_id}": [(f"/api/sessions/recent/{a}/{u}", None) for a, u in users],
-        "GET /api/general_chats/list/{app_id}/{user_id}": [
+        "GET /api/sessions/list/{app_id}/{user_id:path}": [(f"/api/sessions/list/{a}/{u}", None) for a, u in users],
+        "GET /api/sessions/recent/{app_id}/{user_id:path}": [(f"/api/sessions/recent/{a}/{u}", None) for a, u in users],
+        "GET /api/general_chats/list/{app_id}/{user_id:path}": [
             (f"/api/general_chats/list/{a}/{u}", None) for a, u in users
         ],
-        "GET /api/general_chats/transcript/{app_id}/{general_chat_id}": [
+        "GET /api/general_chats/transcript/{app_id}/{general_chat_id:path}": [
             (f"/api/general_chats/transcript/{a}/{chat}?after_sequence={after}", None)
             for a, chat in generals
             for after in (-1, 0, 99)
         ],
-        "POST /chat/{app_id}/{chat_id}/{user_id}/input": [
+        "POST /chat/{app_id}/{chat_id}/{user_id:path}/input": [
             (f"/chat/{tenant}/{chat}/{user}/input", body)
             for tenant, chat in chats[:2]
             for user in (other.user, own.user)
@@ -124,6 +124,14 @@ def cases(own: Ids, other: Ids) -> dict[str, list[Case]]:
             (f"/store/sessions/{each}/messages{query}", None)
             for each in (other.chat, other.general, other.chat[:-1], own.chat)
             for query in ("", "?layout=workflow", "?after_sequence=0")
+        ],
+        "GET /store/session": [
+            (f"/store/session?id={each}{query}", None)
+            for each in (other.chat, other.general, own.chat)
+            for query in ("", "&layout=workflow", "&layout=general")
+        ],
+        "GET /store/session/messages": [
+            (f"/store/session/messages?id={each}", None) for each in (other.chat, other.general, own.chat)
         ],
         "GET /store/search": [(f"/store/search?{each}", None) for each in searches],
         "GET /store/usage": [
@@ -223,7 +231,7 @@ def requests_of(route: str, own: Ids, other: Ids) -> list[tuple[str, str, Any]]:
 def test_every_route_has_a_case():
     assert set(cases(ABSENT, ABSENT)) == every_route()
     sockets = {route.path for router in ROUTERS for route in router.routes if isinstance(route, WebSocketRoute)}
-    assert sockets == {"/ws/chat", "/ws/{workflow_name}/{app_id}/{chat_id}/{user_id}"}
+    assert sockets == {"/ws/chat", "/ws/{workflow_name}/{app_id}/{chat_id}/{user_id:path}"}
 
 
 @pytest.mark.parametrize("route", ROUTES)

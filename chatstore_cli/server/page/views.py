@@ -44,6 +44,7 @@ Text = Annotated[str, Query(max_length=1_000)]
 """A filter; empty means none, as forms send it."""
 
 
+_MOST_GROUPS = 1_000
 _SINCE = "30d"
 """The period of usage if none is chosen."""
 
@@ -171,10 +172,15 @@ async def usage(
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     if period is not None:
         chosen[period.replace(" ", "_")] = True
-    answer = await store_reports.usage(services, access, by=by.value, **chosen, timezone=view.zone_name)
+    answer = await store_reports.usage(
+        services, access, by=by.value, **chosen, timezone=view.zone_name, top=_MOST_GROUPS
+    )
 
     def values() -> dict[str, Any]:
         report = _content(answer)
+        if len(report["items"]) == _MOST_GROUPS:
+            note = f"The {_MOST_GROUPS:,} rows with the most tokens are shown. The totals include all others."
+            report["notes"].append(note)
         return {
             "report": {**report, "totals": _flat(report["totals"])},
             "rows": _rows_with_bars(report, by),

@@ -55,6 +55,8 @@ async def start(
     require_tenant(access, app_id)
     asked = body or StartRequest()
     user = asked.user_id or _ANONYMOUS
+    if {app_id, workflow_name, user} & {".", ".."}:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "An id cannot be . or .. because no client could open the socket's path.")
     seconds = services.settings.chatstore.server.chat_start_seconds
     try:
         started = await services.reading.run(
@@ -99,7 +101,7 @@ async def newest(app_id: str, workflow_name: str, services: Served, access: Read
 
 
 @router.get(
-    "/api/chats/exists/{app_id}/{workflow_name}/{chat_id}",
+    "/api/chats/exists/{app_id}/{workflow_name}/{chat_id:path}",
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": Exists}},
 )
@@ -112,7 +114,7 @@ async def exists(app_id: str, workflow_name: str, chat_id: str, services: Served
 
 
 @router.get(
-    "/api/chats/meta/{app_id}/{workflow_name}/{chat_id}",
+    "/api/chats/meta/{app_id}/{workflow_name}/{chat_id:path}",
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": ShownMeta}},
 )
@@ -142,7 +144,7 @@ async def meta(app_id: str, workflow_name: str, chat_id: str, services: Served, 
 
 
 @router.get(
-    "/api/sessions/list/{app_id}/{user_id}",
+    "/api/sessions/list/{app_id}/{user_id:path}",
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": RunningSessions}},
 )
@@ -160,7 +162,7 @@ async def running(app_id: str, user_id: str, services: Served, access: Reader) -
 
 
 @router.get(
-    "/api/sessions/recent/{app_id}/{user_id}",
+    "/api/sessions/recent/{app_id}/{user_id:path}",
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": ShownRecent}},
 )
@@ -175,7 +177,7 @@ async def recent(app_id: str, user_id: str, services: Served, access: Reader) ->
 
 
 @router.get(
-    "/api/general_chats/list/{app_id}/{user_id}",
+    "/api/general_chats/list/{app_id}/{user_id:path}",
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": GeneralChatList}},
 )
@@ -196,7 +198,7 @@ async def general_chats(
 
 
 @router.get(
-    "/api/general_chats/transcript/{app_id}/{general_chat_id}",
+    "/api/general_chats/transcript/{app_id}/{general_chat_id:path}",
     response_class=StoredJson,
     responses={HTTPStatus.OK: {"model": GeneralTranscript}},
 )

@@ -54,7 +54,7 @@ class SubmitAnswer(BaseModel):
     message: str = "The input was submitted."
 
 
-@router.post("/chat/{app_id}/{chat_id}/{user_id}/input", response_model=InputAnswer)
+@router.post("/chat/{app_id}/{chat_id}/{user_id:path}/input", response_model=InputAnswer)
 async def send_input(
     app_id: str, chat_id: str, user_id: str, body: InputBody, services: Served, access: Writer
 ) -> InputAnswer:

@@ -53,7 +53,13 @@ from chatstore_cli.wiring.readable import readable_sessions
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
 SessionId = Annotated[str, Path(description="The exact id of the session.", examples=["chat-5d1c07e2"])]
+QueriedId = Annotated[
+    str, Query(alias="id", min_length=1, max_length=10_000, description="The exact id.", examples=["a/messages"])
+]
 Count = Annotated[int, Query(ge=0, le=MOST_MESSAGES)]
+AfterSequence = Annotated[int | None, Query(ge=-(2**63), lt=2**63, description="Only messages with a higher sequence.")]
+Last = Annotated[int | None, Query(ge=0, le=MOST_MESSAGES, description="Only the newest ones, without a cursor.")]
+Limit = Annotated[int, Query(ge=1, le=MOST_MESSAGES)]
 
 
 @router.get("/sessions", response_class=StoredJson, responses={200: {"model": SessionList}})
@@ -158,13 +164,9 @@ async def messages(
     services: Served,
     access: Reader,
     layout: Layout = None,
-    after_sequence: Annotated[
-        int | None, Query(ge=-(2**63), lt=2**63, description="Only messages with a higher sequence.")
-    ] = None,
-    last: Annotated[
-        int | None, Query(ge=0, le=MOST_MESSAGES, description="Only the newest ones, without a cursor.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
+    after_sequence: AfterSequence = None,
+    last: Last = None,
+    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """List the messages of a session in their order. With `cursor`, the page after the one that has this next_cursor.
@@ -228,6 +230,33 @@ async def session(
         await note_reading(services, access, [(view.session.layout, view.session.session_id)])
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
     return StoredJson({**row, **artifact_values(view.artifacts), "notes": view.notes})
+
+
+@router.get("/session/messages", response_class=StoredJson, responses={200: {"model": MessageList}})
+async def messages_by_query(
+    session_id: QueriedId,
+    services: Served,
+    access: Reader,
+    layout: Layout = None,
+    after_sequence: AfterSequence = None,
+    last: Last = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """As `/store/sessions/{session_id}/messages`, for any id: see `/store/session`."""
+    return await messages(session_id, services, access, layout, after_sequence, last, limit, cursor)
+
+
+@router.get("/session", response_class=StoredJson, responses={200: {"model": ShownSession}})
+async def session_by_query(
+    session_id: QueriedId, services: Served, access: Reader, layout: Layout = None, first: Count = 3, last: Count = 3
+) -> StoredJson:
+    """As `/store/sessions/{session_id}`, for any id.
+
+    A path cannot have every id: one that ends in `/messages` is taken for the messages of another session, and clients
+    resolve `.` and `..` themselves.
+    """
+    return await session(session_id, services, access, layout, first, last)
 
 
 def _text(message: Message) -> str:

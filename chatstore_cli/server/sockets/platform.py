@@ -40,7 +40,7 @@ _DEFAULT_KEY = "default"
 _SLOW_READER = "SLOW_READER"
 
 
-@router.websocket("/ws/{workflow_name}/{app_id}/{chat_id}/{user_id}")
+@router.websocket("/ws/{workflow_name}/{app_id}/{chat_id}/{user_id:path}")
 async def platform_socket(socket: WebSocket, workflow_name: str, app_id: str, chat_id: str, user_id: str) -> None:
     """One client of a user, in a workflow session or in general mode. Several clients may use one session."""
     services = services_of(socket)

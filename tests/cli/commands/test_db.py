@@ -99,7 +99,7 @@ def test_a_pipe_after_start_ends(db: Chatstore):
     """If the server kept the pipe open, `cat` would wait forever."""
     starter = db.popen("db", "start", stderr=subprocess.STDOUT)
     out, _ = subprocess.Popen(["cat"], stdin=starter.stdout, stdout=subprocess.PIPE).communicate(timeout=60)
-    assert starter.wait(10) == 0
+    assert starter.wait(120) == 0
     assert b"Running" in out
     assert status(db)["running"]
 

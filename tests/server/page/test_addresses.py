@@ -116,6 +116,15 @@ def test_saved_agents_come_in_pages(server, monkeypatch):
     assert "no more saved agents" in text_of(server, "/page/agents?offset=10")
 
 
+def test_usage_by_session_shows_so_many_groups_and_totals_of_all(server, monkeypatch):
+    assert "rows with the most tokens" not in text_of(server, "/page/usage?by=session&tenant=many&since=2026-01-01")
+    monkeypatch.setattr(views, "_MOST_GROUPS", 20)
+    html = text_of(server, "/page/usage?by=session&tenant=many&since=2026-01-01")
+    assert html.count('<th scope="row">') == 20
+    assert "The 20 rows with the most tokens are shown." in html
+    assert f"<dd>{SESSIONS}</dd>" in html
+
+
 # --- time zones ------------------------------------------------------------------------------------------------------
 
 

@@ -190,7 +190,7 @@ def test_an_interrupt_reports_the_finished_documents_and_the_next_run_continues(
         poll(lambda: (database.chat_sessions.find_one({"_id": "s0"}) or {}).get("last_segment") == 1)
         poll(lambda: database.client.admin.command("currentOp", **inserting)["inprog"])
         process.send_signal(signal.SIGINT)
-        out, err = (text.decode() for text in process.communicate(timeout=20))
+        out, err = (text.decode() for text in process.communicate(timeout=120))
     assert process.returncode == 130
     assert [json.loads(line)["result"] for line in out.splitlines()] == ["done"]
     assert "1 of 3 documents are done. Run the same command again to continue." in err
