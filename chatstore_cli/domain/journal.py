@@ -87,7 +87,11 @@ def is_plain(fields: Any) -> bool:
             and created_at[11:13] != "24"
             and not vector_ids
             and type(vector_ids) is list
-            and (len(fields) == 6 or (len(fields) == 7 and type(fields["message_id"]) is str and fields["message_id"]))
+            and (
+                len(fields) == 6
+                or (len(fields) == 7 and type(fields["message_id"]) is str and fields["message_id"])
+                or (len(fields) == 9 and _is_plain_answer(fields))
+            )
         ):
             return False
         _read_time(created_at)
@@ -97,6 +101,11 @@ def is_plain(fields: Any) -> bool:
     except (KeyError, TypeError, ValueError, AttributeError):
         return False
     return True
+
+
+def _is_plain_answer(fields: dict[str, Any]) -> bool:
+    message_id = fields["message_id"]
+    return type(message_id) is type(fields["reply_to"]) is type(fields["reply_to_at"]) is str and message_id != ""
 
 
 def key_of(entry: Entry) -> bytes:

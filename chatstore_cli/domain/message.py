@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,16 +22,14 @@ class ReplyTo(NamedTuple):
     message_id: str | None = None
 
     def to_fields(self) -> dict[str, str]:
-        """As `reply_to` of a journal line and of a stored document."""
-        instant = {"created_at": format_instant(self.created_at)}
-        return instant if self.message_id is None else {"message_id": self.message_id, **instant}
+        """As fields of a journal line and of a stored document."""
+        at = {"reply_to_at": format_instant(self.created_at)}
+        return at if self.message_id is None else {"reply_to": self.message_id, **at}
 
 
-def read_reply_to(stored: object) -> ReplyTo | None:
-    """What a journal line or a document has in `reply_to`; None if it has nothing of this form."""
-    if not isinstance(stored, dict):
-        return None
-    created_at, message_id = read_instant(stored.get("created_at")), stored.get("message_id")
+def read_reply_to(fields: Mapping[str, Any]) -> ReplyTo | None:
+    """What a journal line or a document answers; None without a readable `reply_to_at`."""
+    created_at, message_id = read_instant(fields.get("reply_to_at")), fields.get("reply_to")
     if created_at is None:
         return None
     return ReplyTo(created_at, message_id if isinstance(message_id, str) and _is_id(message_id) else None)

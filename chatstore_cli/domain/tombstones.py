@@ -50,7 +50,7 @@ def is_covered(tombstones: Mapping[str, Tombstone], entry: Entry) -> bool:
         return False
     if tombstone.covers(read_instant(entry.instant), entry.identity):
         return True
-    return tombstone.covers_answer(entry.session_id, read_reply_to(entry.fields.get("reply_to")))
+    return tombstone.covers_answer(entry.session_id, read_reply_to(entry.fields))
 
 
 def deletion_instant(now: datetime) -> datetime:

@@ -241,7 +241,7 @@ def _message(fields: dict[str, Any]) -> Message:
         calls if isinstance(calls := get("tool_calls"), list) else None,
         _text(get("tool_call_id")),
         fields["metadata"],
-        read_reply_to(get("reply_to")),
+        read_reply_to(fields),
     )
 
 

@@ -15,7 +15,7 @@ from chatstore_cli.domain.journal import flaw_of, is_plain, may_have_lost_digits
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.storable_values import Alterations
 from chatstore_cli.domain.times import canonical_instant
-from tests.support.journals import record
+from tests.support.journals import instant, record
 
 FORMS = "write ISO 8601 such as 2026-03-02T11:41:00.195Z, or epoch seconds or milliseconds"
 
@@ -81,6 +81,16 @@ def test_each_flaw_is_named(changes: dict[str, Any], flaw: str):
     fields = {name: value for name, value in (record(1) | changes).items() if value is not None}
     assert not is_plain(fields)
     assert flaw_of(fields) == flaw
+
+
+def test_an_answer_as_the_cache_writes_it_is_plain_and_any_other_is_read_with_care():
+    answer = record(1, message_id="m", reply_to="q", reply_to_at=instant(0))
+    assert is_plain(answer)
+    for other in ({"reply_to": 5}, {"reply_to_at": None}, {"message_id": ""}):
+        assert not is_plain(answer | other)
+    answer["other"] = answer.pop("reply_to")
+    assert not is_plain(answer)
+    assert flaw_of(answer) is None
 
 
 @pytest.mark.parametrize("value", [None, 1, 2.5, "text", True, [], [record(1)]])

@@ -38,7 +38,6 @@ Line = dict[str, Any]
 NOW = datetime(2026, 3, 2, 11, 41, 0, 195300, tzinfo=UTC)
 NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_COMMANDS = 40
-REPLY_TO = ("message_id", "created_at")
 SEED = int(os.environ.get("CHATSTORE_TEST_SEED", "20260302"))
 
 
@@ -46,7 +45,11 @@ def line(seconds: float, name: str, answered: Line | None = None) -> Line:
     """A line that was recorded so many seconds after the deletion, perhaps as an answer."""
     created_at = (NOW + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
     recorded = record(0, text=name, message_id=name, created_at=created_at)
-    return recorded if answered is None else recorded | {"reply_to": {each: answered[each] for each in REPLY_TO}}
+    return (
+        recorded
+        if answered is None
+        else recorded | {"reply_to": answered["message_id"], "reply_to_at": answered["created_at"]}
+    )
 
 
 STORED = [line(-100 + number, f"stored {number}") for number in range(5)]
@@ -96,7 +99,7 @@ def store(connection: Connection, lines: Any) -> None:
             each["text"],
             each["message_id"],
             created_at=datetime.fromisoformat(each["created_at"]),
-            reply_to=read_reply_to(each.get("reply_to")),
+            reply_to=read_reply_to(each),
         )
         for each in lines
     ]
@@ -130,7 +133,7 @@ def wanted(database: Documents, ids: dict[str, str], lines: list[Line] = LINES) 
         each["text"]
         for each in lines
         if not covered(each["created_at"], ids[each["text"]])
-        and not ("reply_to" in each and covered(each["reply_to"]["created_at"], ids[each["reply_to"]["message_id"]]))
+        and not ("reply_to" in each and covered(each["reply_to_at"], ids[each["reply_to"]]))
     )
 
 

@@ -9,7 +9,6 @@ import pytest
 from starlette.routing import Route
 
 from chatstore_cli.server.app import ROUTERS
-from tests.support.mongod import poll
 from tests.support.served_app import served, settings_of
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -25,8 +24,7 @@ def one_server(tmp_path_factory, mongod, module_database):
     """An application of this module without a limit on requests."""
     folder = tmp_path_factory.mktemp("server")
     with served(settings_of(folder, mongod.uri, module_database.name, requests_per_minute=0)) as server:
-        preparation = server.services.preparation
-        poll(lambda: preparation.is_complete, what="the end of the preparation")
+        server.wait_until_prepared()
         yield server
 
 
@@ -108,23 +106,26 @@ def test_an_id_that_no_client_could_send_is_refused_when_a_session_is_started(em
     assert emptied.client.get("/api/sessions/list/acme/%2E%2E").json()["count"] == 0
 
 
-def routes_with_ids():
-    return sorted(
-        {route.path for router in ROUTERS for route in router.routes if isinstance(route, Route) and "{" in route.path}
-    )
+def routes_with_ids() -> list[str]:
+    """Method and path of each route with an id in its path."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, Route) and "{" in route.path)
+    return sorted({f"{method} {route.path}" for route in routes for method in route.methods or ()})
 
 
-@pytest.mark.parametrize("path", routes_with_ids())
-def test_an_id_that_is_not_stored_is_never_a_failure(emptied, path):
+@pytest.mark.parametrize("route", routes_with_ids())
+def test_an_id_that_is_not_stored_is_never_a_failure(emptied, route):
+    method, _, path = route.partition(" ")
     for each in [*ABSENT, *IDS]:
         encoded = quote(each.encode("utf-8", "surrogateescape"), safe="")
         filled = "/".join(encoded if part.startswith("{") else part for part in path.split("/"))
-        for method in ("GET", "POST", "PUT", "DELETE"):
-            answer = emptied.client.request(method, filled, json={})
-            assert answer.status_code < 500, (method, filled, answer.text)
-    for name in ("/store/session", "/store/session/messages"):
-        for each in ABSENT:
-            encoded = quote(each.encode("utf-8", "surrogateescape"), safe="")
-            assert emptied.client.get(f"{name}?id={encoded}").status_code == 404
-        assert emptied.client.get(f"{name}?id=").status_code == 422
-        assert emptied.client.get(f"{name}?id={'x' * 10_001}").status_code == 422
+        answer = emptied.client.request(method, filled, json={})
+        assert answer.status_code < 500, (method, filled, answer.text)
+
+
+@pytest.mark.parametrize("name", ["/store/session", "/store/session/messages"])
+def test_an_id_in_the_query_that_is_not_stored_is_not_found(emptied, name):
+    for each in ABSENT:
+        encoded = quote(each.encode("utf-8", "surrogateescape"), safe="")
+        assert emptied.client.get(f"{name}?id={encoded}").status_code == 404
+    assert emptied.client.get(f"{name}?id=").status_code == 422
+    assert emptied.client.get(f"{name}?id={'x' * 10_001}").status_code == 422

@@ -107,7 +107,7 @@ def test_each_session_and_its_messages_are_what_the_command_shows(stored, module
         path = f"/store/sessions/{quote(session['session_id'], safe='')}/messages?layout={layout}"
         whole = answered(stored, f"{path}&limit=1000")
         assert whole["next_cursor"] is None
-        for size in (1, 3):
+        for size in (1, 3) if session in sessions[:2] else (3,):
             assert paged(stored, f"{path}&limit={size}") == whole["items"]
         assert answered(stored, f"{path}&last=2")["items"] == whole["items"][-2:]
         if whole["items"] and session in sessions[:2]:

@@ -115,7 +115,7 @@ class ChatCache:
                 "message_id": message_id,
             }
             if answered is not None:
-                fields["reply_to"] = answered.to_fields()
+                fields |= answered.to_fields()
             try:
                 line = self._journal.encode(fields)
             except ValueError as error:

@@ -64,7 +64,7 @@ def recorded_message(fields: dict[str, Any], number: int) -> Message:
         number,
         created_at=datetime.fromisoformat(fields["created_at"]),
         metadata=fields["metadata"],
-        reply_to=read_reply_to(fields.get("reply_to")),
+        reply_to=read_reply_to(fields),
     )
 
 

@@ -105,7 +105,7 @@ def _entry(message: Message, number: int, counting: WindowedCount) -> Entry:
         if (value := getattr(message, name)) is not None:
             fields[name] = value
     if message.reply_to is not None:
-        fields["reply_to"] = message.reply_to.to_fields()
+        fields |= message.reply_to.to_fields()
     prefix = session_prefix(session_id)
     if message.message_id:
         key = b""

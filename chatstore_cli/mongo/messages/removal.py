@@ -20,7 +20,7 @@ from chatstore_cli.mongo.tombstones import row_key, tombstones_of, write_tombsto
 _ROWS_AT_ONCE = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Covers no row with a time, if no planned row had one."""
-FIELDS = {"created_at": 1, "reply_to": 1}
+FIELDS = {"created_at": 1, "reply_to": 1, "reply_to_at": 1}
 """What decides whether a tombstone covers a row, beside its `_id`."""
 
 
@@ -87,13 +87,13 @@ def remove_covered(
     """Delete those of a session's rows that its tombstone covers. Returns how many were deleted.
 
     After the removal of a row a new message may get its `_id`. It is not deleted: a row is deleted only while it still has
-    the time, or the `reply_to`, for which it is covered. One that the tombstone lists is covered whatever it has.
+    the time, or the `reply_to_at`, for which it is covered. One that the tombstone lists is covered whatever it has.
     """
     covered = ((row, reason) for row in rows if (reason := _why_covered(session_id, row, tombstone)) is not None)
     removed = 0
     at_once = MOST_TEXTS if own_collation(messages) else _ROWS_AT_ONCE
     while batch := list(islice(covered, at_once)):
-        for field in ("created_at", "reply_to", "_id"):
+        for field in ("created_at", "reply_to_at", "_id"):
             because_of_it = [row for row, reason in batch if reason == field]
             if because_of_it:
                 selected = {name: {"$in": [row[name] for row in because_of_it]} for name in {"_id", field}}
@@ -108,4 +108,4 @@ def _why_covered(session_id: str, row: Document, tombstone: Tombstone) -> str | 
         return "created_at"
     if tombstone.covers(moment, row_key(row["_id"])):
         return "_id"
-    return "reply_to" if tombstone.covers_answer(session_id, read_reply_to(row.get("reply_to"))) else None
+    return "reply_to_at" if tombstone.covers_answer(session_id, read_reply_to(row)) else None

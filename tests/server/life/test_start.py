@@ -111,17 +111,23 @@ def test_broken_settings(chatstore_without_database: Chatstore, variables: dict[
 
 
 def test_without_mongodb_the_server_starts_records_and_reports_what_it_serves(chatstore_without_database: Chatstore):
-    with running_server(chatstore_without_database, **OFF) as server:
+    (chatstore_without_database.folder / "garbage.py").write_text(
+        "import gc\n\ndef respond(question):\n    return str(gc.get_threshold())\n"
+    )
+    variables = {"PYTHONPATH": str(chatstore_without_database.folder), "CHATSTORE_SERVER__RESPONDER": "garbage:respond"}
+    with running_server(chatstore_without_database, **OFF, **variables) as server:
         started = json.loads(server.out_file.read_text())
         assert started == {
             "url": server.url,
             "pid": server.process.pid,
             "target": None,
             "journals": "data/cache/chat_sessions",
-            "responder": "echo",
+            "responder": "garbage:respond",
             "needs_keys": False,
         }
-        assert server.say("s1", "hello").status_code == 200
+        answer = server.say("s1", "hello")
+        assert answer.status_code == 200
+        assert answer.json()["response"] == "(700, 10, 10)"  # the server collects garbage as often as Python does
         with server.client() as client:
             assert client.get("/readyz").status_code == 200
             assert client.get("/store/sessions").status_code == 503
@@ -158,12 +164,3 @@ def test_the_start_makes_no_index_that_would_delete_stored_messages(chatstore: C
         assert "session_ts_idx" in names
         assert "expires_at_idx" not in names
         assert server.end() == 0
-
-
-def test_the_server_collects_garbage_as_often_as_python_does(chatstore_without_database: Chatstore):
-    (chatstore_without_database.folder / "garbage.py").write_text(
-        "import gc\n\ndef respond(question):\n    return str(gc.get_threshold())\n"
-    )
-    variables = {"PYTHONPATH": str(chatstore_without_database.folder), "CHATSTORE_SERVER__RESPONDER": "garbage:respond"}
-    with running_server(chatstore_without_database, **OFF, **variables) as server:
-        assert server.say("s", "how often?").json()["response"] == "(700, 10, 10)"
