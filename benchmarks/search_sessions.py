@@ -1,10 +1,10 @@
 """Search in workflow sessions: for a rare word with and without the index of words, against a bare `$regex`.
 
-    python benchmarks/search_sessions.py [--sessions 100000] [--rounds 3] [--uri URI] [--keep]
+    python benchmarks/search_sessions.py [--sessions 100000] [--others 20000] [--rounds 3] [--uri URI] [--keep]
 
 Each session has 20 messages; 50 of the sessions have the word. The bare query is a find with `$regex` on
 `messages.content` alone, which finds neither text in parts nor in tool calls. `--keep` leaves the database for the next run
-with the same URI. No figure has a bound.
+with the same URI. No figure has a bound. Calls and sessions of a Python agent, which have no index of words, are searched too.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def main() -> None:
     """Print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=100_000)
+    parser.add_argument("--others", type=int, default=20_000, help="calls, and sessions of a Python agent")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     parser.add_argument("--keep", action="store_true", help="keep the database")
@@ -96,19 +97,99 @@ def measure(uri: str, chosen: argparse.Namespace) -> None:
     figures.report("search index from nothing", indexed_in / chosen.sessions * 1000, "ms a session")
     size = connection.database.command("collstats", "chatstore_search_words")["size"] / 1e6
     figures.report("size of the index of words", size, "MB", detail=f"{chosen.sessions:,} sessions")
+    measure_others(figures, connection, chosen)
     if not chosen.keep:
         connection.client.drop_database(DATABASE)
     figures.exit()
 
 
-def fill(sessions: Any, count: int) -> None:
-    """Store sessions of 20 messages, of which 50 have the word. Words are as frequent as in a language."""
+def measure_others(figures: Figures, connection: Any, chosen: argparse.Namespace) -> None:
+    """Search in calls and in the sessions of a Python agent, each with 20 messages."""
+    from chatstore_cli.config.settings import AgentSettings, ChatstoreSettings, Settings
+    from chatstore_cli.core.search.run import MessageSearch
+    from chatstore_cli.domain.search.models import SearchQuery
+    from chatstore_cli.mongo.products.agent_sessions import AgentSessionsLayout
+    from chatstore_cli.mongo.products.calls import CallsLayout
+
+    database = connection.database
+    if database["lk_transcripts"].estimated_document_count() != chosen.others:
+        for name in ("lk_transcripts", "sessions", "messages"):
+            database[name].drop()
+        fill_others(database, chosen.others)
+    agents = AgentSettings(sessions="sessions", messages="messages")
+    settings = Settings(chatstore=ChatstoreSettings(agents=agents))
+    for layout in (CallsLayout, AgentSessionsLayout):
+        times = []
+        for _ in range(chosen.rounds):
+            began = time.perf_counter()
+            searcher = layout(connection, settings).message_searcher()
+            hits = sum(1 for _ in MessageSearch([searcher], SearchQuery(WORD), limit=1000).hits())
+            times.append(time.perf_counter() - began)
+            assert hits == HITS, hits
+        each = statistics.median(times) / chosen.others * 1000
+        figures.report(
+            f"search in {chosen.others:,} {layout.layout}", statistics.median(times), "s", detail=f"{each:.3f} ms each"
+        )
+
+
+def fill_others(database: Any, count: int) -> None:
+    """Store calls and sessions of a Python agent, of which 50 have the word."""
+    from bson import ObjectId
+
+    from chatstore_cli.mongo.agent_sessions.documents import reading_indexes
+
     dice = random.Random(16)
+    texts = texts_of(dice)
+    with_word = set(range(0, count, count // HITS))
+    calls: list[Any] = []
+    sessions: list[Any] = []
+    messages: list[Any] = []
+    for number in range(count):
+        at = NEWEST - timedelta(seconds=number * 30)
+        contents = [dice.choice(texts) for _ in range(MESSAGES)]
+        if number in with_word:
+            contents[7] += f" {WORD.title()}."
+        roles = ["assistant", "user"] * (MESSAGES // 2)
+        items = [
+            {
+                "id": f"i{each}",
+                "type": "message",
+                "role": role,
+                "content": [content],
+                "created_at": at.timestamp() + each,
+            }
+            for each, (role, content) in enumerate(zip(roles, contents, strict=True))
+        ]
+        call_id = ObjectId(f"{int(at.timestamp()):08x}{number:016x}")
+        calls.append({"_id": call_id, "sessionId": f"call-{number}", "orgId": "acme", "chatHistory": items})
+        sessions.append(
+            {"session_id": f"s-{number}", "user_id": "ana", "agent_id": "a", "created_at": at, "updated_at": at}
+        )
+        messages += [
+            {"session_id": f"s-{number}", "role": role, "content": content, "sequence": each, "created_at": at}
+            for each, (role, content) in enumerate(zip(roles, contents, strict=True), 1)
+        ]
+        if len(calls) == 1_000 or number == count - 1:
+            for name, rows in (("lk_transcripts", calls), ("sessions", sessions), ("messages", messages)):
+                database[name].insert_many(rows)
+                rows.clear()
+    for spec in reading_indexes("sessions", "messages"):
+        database[spec.collection].create_index(list(spec.keys), name=spec.name)
+
+
+def texts_of(dice: random.Random) -> list[str]:
+    """Texts of 40 words, which are as frequent as in a language."""
     letters = "abcdefghijklmnopqrstuvwxy"
     vocabulary = ["".join(dice.choices(letters, k=dice.randint(2, 9))) for _ in range(20_000)]
     weights = [1 / rank for rank in range(1, len(vocabulary) + 1)]
+    return [" ".join(dice.choices(vocabulary, weights, k=40)) for _ in range(5_000)]
+
+
+def fill(sessions: Any, count: int) -> None:
+    """Store sessions of 20 messages, of which 50 have the word."""
+    dice = random.Random(16)
+    texts = texts_of(dice)
     with_word = set(range(0, count, count // HITS))
-    texts = [" ".join(dice.choices(vocabulary, weights, k=40)) for _ in range(5_000)]
     rows: list[Any] = []
     for number in range(count):
         at = NEWEST - timedelta(seconds=number * 30)

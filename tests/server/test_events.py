@@ -212,21 +212,27 @@ def test_events_have_the_rows_of_the_command_with_titles_and_tags(services, data
     )
     database.chat_sessions.insert_one(session_of("c-0", "acme"))
 
-    async def run():
+    steps = (
+        lambda: database.chat_sessions.insert_one(session_of("c-1", "acme")),
+        lambda: database.chat_sessions.update_one({"_id": "c-1"}, {"$set": {"status": 1}}),
+        lambda: database.chat_sessions.delete_one({"_id": "c-1"}),
+    )
+
+    async def run(watcher):
         stream = await stream_of(services, EVERYTHING, layout="workflow")
         assert await asyncio.wait_for(anext(stream), 30) == WATCHING
-        database.chat_sessions.insert_one(session_of("c-1", "acme"))
-        found = [await event_of(stream)]
-        database.chat_sessions.update_one({"_id": "c-1"}, {"$set": {"status": 1}})
-        found.append(await event_of(stream))
-        database.chat_sessions.delete_one({"_id": "c-1"})
-        found.append(await event_of(stream))
+        found = []
+        for step in steps:
+            step()
+            found.append(await event_of(stream))
+            # A row has the facts of the moment when it is read, so both must have read them before the next change.
+            await asyncio.to_thread(watcher.wait_for_rows, len(found))
         await stream.aclose()
         return found
 
     with watch_processes.watching(chatstore) as watcher:
-        found = asyncio.run(run())
-        expected = watcher.wait_for_rows(3)
+        found = asyncio.run(run(watcher))
+        expected = watcher.rows
     assert [data for _, _, data in found] == expected
     assert [name for _, name, _ in found] == ["new", "changed", "deleted"]
     assert [(data["title"], data["tags"]) for _, _, data in found] == [("A title", ["vip"])] * 3
