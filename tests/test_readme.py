@@ -167,12 +167,8 @@ def _check_output(block: Block, printed: str) -> None:
 
 
 def test_every_block_does_what_its_page_claims(reader: Reader) -> None:
-    """One reader runs the blocks of all pages, in order."""
+    """One reader runs the blocks of all pages, in order, and starts the server on a port that is free."""
     _follow(reader, [block for page in PAGES_OF_COMMANDS for block in blocks(page)])
-
-
-def test_every_block_of_the_page_about_the_server_does_what_it_claims(reader: Reader) -> None:
-    """A second reader starts the server as the page says, on a port that is free."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

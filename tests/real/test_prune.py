@@ -267,6 +267,40 @@ def test_lines_of_sessions_deleted_on_purpose_are_dealt_with(
     assert decision_of(connection, tmp_path) == (True, "1 was deleted with the session, the others are stored")
 
 
+def test_only_the_journals_of_deleted_sessions_are_selected(
+    chatstore: Chatstore, database: Documents, folder: Path
+) -> None:
+    """At once after the deletion: of any age. A session that was started anew keeps its newer, stored messages."""
+    for session in ("deleted", "anew", "kept", "unstored"):
+        write_journal(folder / f"{session}.jsonl", [of(1, number, session) for number in range(3)])
+    assert chatstore("flush-cache", folder).code == 0
+    for session in ("deleted", "anew", "unstored"):
+        assert chatstore("sessions", "delete", session, "--yes").code == 0
+    later = record(9, session="anew", created_at=datetime.now(UTC).isoformat(timespec="microseconds"))
+    answered = later | {
+        "session_id": "unstored",
+        "message_id": "a",
+        "reply_to": "q",
+        "reply_to_at": of(1)["created_at"],
+    }
+    for session, lines in (("anew", [later]), ("unstored", [answered, later | {"session_id": "unstored"}])):
+        with (folder / f"{session}.jsonl").open("ab") as journal:
+            journal.write(as_lines(lines))
+    assert chatstore("flush-cache", folder / "anew.jsonl").code == 0
+    outcome = chatstore("cache", "prune", "--older-than", "0s", "--deleted", "--yes", "-o", "json")
+    assert outcome.code == 0, outcome.err
+    rows = {
+        row["session_id"]: (row["action"], row["covered"], row["reason"]) for row in json.loads(outcome.out)["items"]
+    }
+    assert rows == {
+        "deleted": ("pruned", 3, "every line was deleted with its session"),
+        "anew": ("pruned", 3, "3 were deleted with the session, the others are stored"),
+        "kept": ("keep", 0, "none of its lines was deleted"),
+        "unstored": ("keep", 4, "1 line is not stored"),
+    }
+    assert sorted(path.name for path in folder.glob("*.jsonl")) == ["kept.jsonl", "unstored.jsonl"]
+
+
 def test_rows_that_the_application_stored_itself_prove_it_too(
     connection: Connection, database: Documents, tmp_path: Path
 ):

@@ -40,12 +40,14 @@ class Prunable:
 class PruneRules:
     """A journal that was written after `cutoff`, or has a newer line, is kept.
 
-    `ttl_days` is how long the database keeps messages.
+    `ttl_days` is how long the database keeps messages. With `deleted_only`, a journal without lines that were deleted with
+    their session is kept.
     """
 
     cutoff: datetime
     now: datetime
     ttl_days: int
+    deleted_only: bool = False
 
 
 def plan_pruning(journals: Sequence[Prunable], store: MessageStore, rules: PruneRules) -> list[PruneDecision]:
@@ -142,7 +144,9 @@ class _Comparison:
             return (
                 f"{_lines_are(in_quarantine)} in quarantine that {'is' if in_quarantine == 1 else 'are'} not in it now"
             )
-        return None if reading.complete else "its last line is incomplete"
+        if not reading.complete:
+            return "its last line is incomplete"
+        return "none of its lines was deleted" if self._rules.deleted_only and not reading.state.covered else None
 
     def _proof(self, reading: JournalReading) -> str:
         covered = reading.state.covered

@@ -65,6 +65,7 @@ def status(context: typer.Context, paths: JournalPaths = None, mapping: MapOptio
         "chatstore cache prune --older-than 30d --dry-run",
         "chatstore cache prune --older-than 30d --yes",
         "chatstore cache prune data/cache/chat_sessions --older-than 2026-03-02 --yes",
+        "chatstore cache prune --deleted --older-than 0s --yes",
     ],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
@@ -79,6 +80,9 @@ def prune(
         ),
     ],
     paths: JournalPaths = None,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="Select only journals with lines that were deleted with their session.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
     mapping: MapOption = None,
@@ -117,7 +121,7 @@ def prune(
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
         # The files have this machine's times: the earlier one of both clocks keeps more of them.
         now = min(local_now, invocation.stores.server_now()) if candidates else local_now
-        rules = PruneRules(_cutoff(older_than, now), now, invocation.settings.mongo.ttl_days)
+        rules = PruneRules(_cutoff(older_than, now), now, invocation.settings.mongo.ttl_days, deleted_only=deleted)
         decisions = plan_pruning(candidates, invocation.stores.proving_message_store, rules)
         planned = sum(decision.prune for decision in decisions)
         if not dry_run and planned:
