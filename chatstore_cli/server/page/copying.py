@@ -23,7 +23,7 @@ from chatstore_cli.render.listing import Terminal
 from chatstore_cli.render.rows.sessions import message_row
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.page.session import LayoutName, SessionId, note_shown
-from chatstore_cli.server.page.shell import HEADERS, Shown
+from chatstore_cli.server.page.shell import HEADERS, RequestedView
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_query import visible_session
 
@@ -47,7 +47,7 @@ async def copy(
     access: Reader,
     session_id: SessionId,
     form: CopyForm,
-    view: Shown,
+    view: RequestedView,
     layout: LayoutName = "",
     redact: bool = False,
 ) -> PlainTextResponse:

@@ -18,7 +18,7 @@ from chatstore_cli.domain.session import Session
 from chatstore_cli.render.conversation.heading import facts_of, label_of
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.entrance.auditing import note_reading
-from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_query import visible_session
@@ -55,7 +55,7 @@ def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
 
 @router.get("/page/session")
 async def session(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     session_id: SessionId,

@@ -222,7 +222,7 @@ async def session(
             last=last,
             artifacts=lambda: artifact_reader(stores),
             labels=shown_labels(stores, layout),
-            weigh=lambda each: text.add_or_refuse(_text(each), "Use a smaller `first` and `last`."),
+            on_message=lambda each: text.add_or_refuse(_text(each), "Use a smaller `first` and `last`."),
         )
 
     view = await services.reading.run(read)
