@@ -22,7 +22,7 @@ from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.routes.store_query import visible_session
+from chatstore_cli.server.routes.store_query import readable_session
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.labels import shown_labels
 
@@ -78,7 +78,7 @@ async def session(
 
     def read() -> tuple[Session, _Page]:
         stores = services.stores
-        reader, found = visible_session(stores.session_readers(layout or None), session_id, access, COUNTED)
+        reader, found = readable_session(stores, layout or None, session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
         if at == "end":
             newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
