@@ -15,13 +15,14 @@ from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.render.conversation.heading import facts_of, label_of
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.entrance.auditing import note_reading
-from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.routes.store_query import visible_session
+from chatstore_cli.server.routes.store_query import readable_session
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.labels import shown_labels
 
@@ -53,9 +54,16 @@ def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
     return _Page(messages[-_ROWS:], following, has_previous=len(messages) > _ROWS)
 
 
+def _is_preceded(reader: SessionReader, session_id: str, page: list[Message]) -> bool:
+    """Whether there are messages before a page. Numbers begin with 0 or 1, so only near these it has to be looked up."""
+    if not page:
+        return False
+    return (page[0].sequence or 0) > 1 or bool(page_before(reader, session_id, start_of(page), 1)[0])
+
+
 @router.get("/page/session")
 async def session(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     session_id: SessionId,
@@ -70,7 +78,7 @@ async def session(
 
     def read() -> tuple[Session, _Page]:
         stores = services.stores
-        reader, found = visible_session(stores.session_readers(layout or None), session_id, access, COUNTED)
+        reader, found = readable_session(stores, layout or None, session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
         if at == "end":
             newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
@@ -79,8 +87,7 @@ async def session(
             return found, _ending(*earlier)
         if wanted is not None:
             page, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
-            is_first = not page or not page_before(reader, session_id, start_of(page), 1)[0]
-            return found, _Page(page, following, has_previous=not is_first)
+            return found, _Page(page, following, has_previous=_is_preceded(reader, session_id, page))
         place = MessagePlace.from_cursor(after) if after else MessagePlace()
         return found, _Page(*message_page(reader, session_id, place, _ROWS), has_previous=bool(after))
 

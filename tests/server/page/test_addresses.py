@@ -202,7 +202,7 @@ def test_every_route_is_one_of_the_page_or_one_for_programs():
     paths = [route.path for router in ROUTERS for route in router.routes]
     assert len(paths) > 60
     first_parts = {path.strip("/").partition("/")[0] for path in paths}
-    assert first_parts - refusals.PROGRAMS == {"page"}
+    assert first_parts - refusals.PATHS_OF_PROGRAMS == {"page"}
 
 
 def test_without_a_key_a_mistyped_address_tells_no_more(tmp_path):
