@@ -18,6 +18,6 @@ def readable_readers(invocation: Invocation, layout: str | None) -> list[Session
     from chatstore_cli.wiring.readable import readable_sessions
 
     found = readable_sessions(invocation.stores, layout)
-    for note in found.notes:
-        invocation.say(note)
+    for note in found.notes:  # with --quiet too: a list or a sum of some layouts must not pass for all
+        invocation.warn(note)
     return found.readers

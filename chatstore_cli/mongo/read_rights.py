@@ -36,7 +36,20 @@ def unreadable_among(connection: Connection, names: Iterable[str]) -> list[str]:
     if not known.get("authenticatedUsers") or privileges is None:
         return []
     resources = [each.get("resource", {}) for each in privileges if "find" in each.get("actions", ())]
-    return [name for name in names if not any(_has(each, database.name, name) for each in resources)]
+    lacking = [name for name in names if not any(_has(each, database.name, name) for each in resources)]
+    return [name for name in lacking if not _may_read(connection, name)]
+
+
+def _may_read(connection: Connection, name: str) -> bool:
+    """Whether the server lets the user read. It reports privileges even if it does not enforce them."""
+    try:
+        with driver_errors(f"reading {name}"):
+            connection.collection(name).find_one({}, {"_id": 1})
+    except NotAllowed as error:
+        if not lacks_right(error):
+            raise
+        return False
+    return True
 
 
 def _has(resource: dict[str, Any], database: str, collection: str) -> bool:

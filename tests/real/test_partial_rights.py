@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.mongo.connection import connect
+from chatstore_cli.mongo.read_rights import unreadable_among
 from tests.support.mongod import FOR_TESTS, Mongod, short_temporary_folder, start_mongod
 from tests.support.samples import store_sample
 from tests.support.served_app import served, settings_of
@@ -120,6 +123,32 @@ def test_a_session_that_is_not_found_may_be_in_the_layout_that_was_left_out(
     done = run(*command, "nobody", env={"CHATSTORE_URI": uri_without("chat_thread_messages")})
     assert (done.code, done.out) == (3, "")
     assert "The layout threads is left out: this user may not read chat_thread_messages." in done.err
+
+
+def test_a_quiet_command_names_the_layout_that_it_leaves_out(uri_without: Callable[..., str], run: Any) -> None:
+    for command in READING.values():
+        done = run(*command, "--quiet", "-o", "jsonl", env={"CHATSTORE_URI": uri_without("chat_threads")})
+        assert done.code == 0
+        assert "The layout threads is left out: this user may not read chat_threads." in done.err
+
+
+def test_a_budget_is_not_compared_with_the_cost_of_some_layouts(uri_without: Callable[..., str], run: Any) -> None:
+    done = run("usage", "--budget", "1000000", env={"CHATSTORE_URI": uri_without("chat_threads")})
+    assert (done.code, done.out) == (4, "")
+    assert "chat_threads" in done.err
+
+
+def test_a_server_that_does_not_enforce_privileges_lets_the_user_read(
+    mongod: Mongod, database: Database[dict[str, Any]]
+) -> None:
+    database.command("createUser", "limited", pwd="x", roles=[])
+    try:
+        uri = mongod.uri_as("limited", "x", authSource=database.name)
+        connection = connect(uri, database.name, timeout_seconds=10)
+        assert connection.database.command("connectionStatus")["authInfo"]["authenticatedUsers"]
+        assert unreadable_among(connection, ["chat_messages", "chat_threads"]) == []
+    finally:
+        database.command("dropUser", "limited")
 
 
 def test_without_any_right_nothing_is_reported_as_empty(uri_without: Callable[..., str], run: Any) -> None:

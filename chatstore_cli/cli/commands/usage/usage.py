@@ -117,8 +117,10 @@ def usage(
     settings, stores = invocation.settings.chatstore.usage, invocation.stores
     pricing = None if cost is CostMode.STORED else Pricing(cost, price_table(settings))
     ledger = usage_sums(stores) if stores.uses_mongo(layout) else None
+    # Below a budget is what all sessions cost, not those that the user may read.
+    readers = readable_readers(invocation, layout) if limit is None else stores.session_readers(layout)
     report = report_usage(
-        readable_readers(invocation, layout), query, groupings,
+        readers, query, groupings,
         ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
         labels=None if tag is None else label_store(stores),
     )  # fmt: skip
