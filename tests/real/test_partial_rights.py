@@ -167,7 +167,7 @@ def test_changes_of_the_other_layouts_are_watched(guarded: Mongod, uri_without: 
 
 
 def test_the_server_says_in_its_notes_what_is_left_out(uri_without: Callable[..., str], tmp_path: Any) -> None:
-    settings = settings_of(tmp_path, uri_without("chat_thread_messages"), "chats")
+    settings = settings_of(tmp_path, uri_without("chat_thread_messages", "chat_messages"), "chats")
     with served(settings) as server:
         for path in ("/store/sessions", "/store/search?text=e&substring=true", "/store/usage?by=session"):
             answer = server.client.get(path)
