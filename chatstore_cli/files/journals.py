@@ -135,7 +135,7 @@ class NamedJournals:
         return count
 
     def worker(self) -> LockHolder | None:
-        """The process that holds the lock of the first locked folder, else one whose own worker stores what it records."""
+        """The process that holds the lock of the first locked folder; otherwise a server whose worker uses a folder."""
         folders = [folder for folder in self._journals if folder is not None]
         kept = [existing_bookkeeping_folders(folder, self._state_folder) for folder in folders]
         holders = (holder_of(folder, next(iter(each), folder)) for folder, each in zip(folders, kept, strict=True))

@@ -1,4 +1,4 @@
-"""Workers inside of servers: each announces itself beside the journals, so that `cache status` can name it.
+"""Announcements of the workers in servers, beside the journals: `cache status` names the process.
 
 Such a worker stores what its own process records, and needs no lock of the folder: several of them may share it. The
 announcement is a locked file. The kernel releases the lock when the process ends, however it ends.
@@ -39,14 +39,14 @@ class RunningWorker:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(self._descriptor, json.dumps(holder._asdict()).encode())
-            unlocked.rename(self._file)  # only now, so that nobody takes the file for one of a process that has ended
+            unlocked.rename(self._file)  # after the lock: an unlocked file is one of a process that has ended
         except BaseException:
             os.close(self._descriptor)
             unlocked.unlink(missing_ok=True)
             raise
 
     def close(self) -> None:
-        """Take the announcement back."""
+        """Remove the announcement."""
         with suppress(OSError):
             self._file.unlink()
         os.close(self._descriptor)

@@ -13,7 +13,7 @@ from chatstore_cli.mongo.foreign_documents import lacks_right
 def unreadable_among(connection: Connection, names: Iterable[str]) -> list[str]:
     """Those of the collections that the user has no right to read.
 
-    Empty if nobody has logged in, and on servers that do not report privileges: then reading tells.
+    Empty if nobody has logged in, and on servers that do not report privileges: then a read reports the missing right.
     """
     if connection.in_memory:
         return []

@@ -30,7 +30,7 @@ LayoutAndId = tuple[str, str]
 
 
 class Published(NamedTuple):
-    """A change, and the id with which a client resumes after it. The ids of two changes do not tell how many are between."""
+    """A change, and the id with which a client resumes after it. Two ids do not show how many changes are between them."""
 
     event_id: str
     change: SessionChange
@@ -123,11 +123,11 @@ class LiveChanges:
         self._subscribers: set[Subscription] = set()
         self._watch: Watch | None = None
         self._recent: deque[Published] = deque(maxlen=_MOST_WAITING)
-        self.following = asyncio.Event()
-        """Set while every change is reported to subscribers: not before the database answers."""
+        self.is_watching = False
+        """Whether every change is reported to subscribers: not before the database answers."""
 
     def after(self, event_id: str) -> list[Published] | None:
-        """The changes after the one with this id; None if this process does not know it any more."""
+        """The changes after the one with this id; None if this process does not have it."""
         later = list(dropwhile(lambda each: each.event_id != event_id, self._recent))
         return later[1:] or ([] if later else None)
 
@@ -188,7 +188,7 @@ class LiveChanges:
                 stores.close()
 
     def _begin(self) -> None:
-        self.following.set()
+        self.is_watching = True
         for each in list(self._subscribers):  # for what changed after they had read and before the watch began
             each.wake()
 
@@ -201,7 +201,7 @@ class LiveChanges:
     def _start_again(self) -> None:
         """Let the next subscriber start the thread again. Current subscribers are marked as overflowed: changes are missing."""
         self._watch = None
-        self.following.clear()
+        self.is_watching = False
         self._recent.clear()  # so no client resumes across the gap
         for each in list(self._subscribers):
             each.overflowed = True

@@ -47,7 +47,7 @@ class Preparation:
         self._stopping.set()
 
     def close(self) -> None:
-        """The worker has stopped: `cache status` no longer names it."""
+        """Remove the announcement of the worker, after it has stopped."""
         self._end_announcement()
 
     def _run(self) -> None:

@@ -46,9 +46,9 @@ def require_writable_folder(folder: Path) -> None:
 
 
 def announce_worker(journals: Path | None, state_folder: str | None, command: str) -> Callable[[], None]:
-    """Let `cache status` name the worker of this process, if something can be written beside the journals.
+    """Announce the worker of this process to `cache status`, if the folder beside the journals can be written.
 
-    Returns the function that takes the announcement back.
+    Returns the function that removes the announcement.
     """
     from chatstore_cli.files.running_workers import RunningWorker
     from chatstore_cli.files.state_folder import bookkeeping_folder

@@ -174,3 +174,7 @@ def test_the_server_says_in_its_notes_what_is_left_out(uri_without: Callable[...
             assert answer.status_code == 200, answer.text
             assert answer.json()["items"]
             assert any("chat_thread_messages" in note for note in answer.json()["notes"])
+        shown = server.client.get("/store/sessions").json()["items"][0]["session_id"]
+        for path in ("/store/session", "/store/session/messages", "/page/session", "/page/session/copy"):
+            answer = server.client.get(path, params={"id": shown, "form": "json"})
+            assert answer.status_code == 200, answer.text

@@ -38,7 +38,7 @@ class Events:
 
     def __init__(self, folder):
         self.live = LiveChanges(settings_of(folder))
-        self.live.following.set()
+        self.live.is_watching = True
         self.connections = OpenConnections()
         self.services = SimpleNamespace(
             live=self.live, connections=self.connections, still_grants=lambda access: True, reading=self, stores=None
@@ -81,7 +81,7 @@ def test_a_stream_resumes_after_the_last_event_and_has_only_the_changes_of_the_c
     asyncio.run(run())
 
 
-def test_what_is_not_known_any_more_is_reported_as_missed(tmp_path):
+def test_an_event_that_the_process_does_not_have_is_reported_as_missed(tmp_path):
     async def run():
         found = Events(tmp_path)
         live = found.live

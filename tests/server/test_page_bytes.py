@@ -116,6 +116,19 @@ def test_pages_of_sessions_end_earlier_and_the_next_one_continues(emptied, modul
     assert (grouped["code"], "Use top=" in grouped["message"]) == (413, True)
 
 
+def test_pages_of_hits_end_earlier_and_the_next_one_continues(emptied, module_database, three_rows):
+    # A hit has only a part of a long text, but the whole id of its session.
+    module_database.chat_sessions.insert_many(
+        [
+            workflow_session(n, chat_id=f"{n}-{'x' * 900}", messages=[{**message(n), "content": "parcel"}])
+            for n in range(8)
+        ]
+    )
+    found = pages(emptied.client, "/store/search?text=parcel&layout=workflow&limit=100")
+    assert [each["session_id"][0] for page in found for each in page] == list("76543210")
+    assert [len(page) for page in found] == [3, 3, 2]
+
+
 def test_running_sessions_end_before_their_artifacts_have_too_many_bytes(emptied, module_database, three_rows):
     artifact = {"ui_tool_id": "t", "event_id": "e", "display": "artifact", "workflow_name": "w", "payload": LONG}
     artifact |= {"updated_at": NOW}

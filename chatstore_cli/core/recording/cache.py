@@ -224,9 +224,9 @@ class ChatCache:
         return messages if limit is None else messages[max(0, len(messages) - limit) :]
 
     def forget(self, session_id: str, tombstone: Tombstone) -> None:
-        """Forget the messages in memory that were deleted with their session, as its tombstone says.
+        """Forget the messages in memory that the tombstone of their session covers.
 
-        The next message gets a later time than the deletion, also if this machine's clock is behind the server's.
+        The next message gets a later time than the deletion, even if this machine's clock is behind the server's.
         """
         with self._stripes[hash(session_id) % _STRIPES], self._lock:
             recent = self._sessions.get(session_id)
@@ -237,14 +237,12 @@ class ChatCache:
     def remembered_sessions(self) -> list[str]:
         """The sessions that have messages in memory."""
         with self._lock:
-            return [session_id for session_id in self._sessions if self._has_messages(session_id)]
-
-    def _has_messages(self, session_id: str) -> bool:
-        recent = self._sessions.get(session_id)
-        return recent is not None and bool(recent.messages)
+            return [
+                each for each in self._sessions if (recent := self._sessions.get(each)) is not None and recent.messages
+            ]
 
     def known_tombstone(self, session_id: str) -> Tombstone | None:
-        """The tombstone of a session in memory that this process has seen last."""
+        """The newest tombstone that this process knows of a session in memory."""
         recent = self._sessions.get(session_id)
         return None if recent is None else recent.tombstone
 

@@ -212,13 +212,13 @@ class PersistenceWorker:
                     return False
             else:
                 self._count(stored, self._monotonic() - started)
-                self._forget_sometimes()
+                self._forget_if_due()
                 break
         self._pending.settle(batch)
         return True
 
-    def _forget_sometimes(self) -> None:
-        """Forget what was deleted in sessions that nobody writes to any more, after a batch, at most once a minute."""
+    def _forget_if_due(self) -> None:
+        """Forget deleted messages of all sessions, after a batch, at most once a minute: most sessions have no new messages."""
         now = self._monotonic()
         is_due = self._forgot_at is None or now - self._forgot_at >= _SECONDS_BETWEEN_FORGETTING
         if not is_due or self._running.stopping.is_set():

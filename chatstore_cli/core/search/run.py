@@ -43,8 +43,12 @@ class MessageSearch:
         limit: int,
         cursor: str | None = None,
         limited: Limited = nullcontext,
+        fits: Callable[[SearchHit], bool] = lambda _: True,
     ) -> None:
-        """Raises BadValue and WrongUse for a text, limit or cursor that is not valid. Nothing is read before `hits`."""
+        """The page ends before the first hit that does not fit. The first one of the page must fit.
+
+        Raises BadValue and WrongUse for a text, limit or cursor that is not valid. Nothing is read before `hits`.
+        """
         if not 1 <= limit <= LARGEST_PAGE:
             raise BadValue(name="--limit", value=limit, expected=f"a number from 1 to {LARGEST_PAGE}")
         self._matcher = Matcher(query)
@@ -52,6 +56,7 @@ class MessageSearch:
         self._query = query if self._below is None else replace(query, continues_at=self._below.instant)
         self._searchers = searchers
         self._limit = limit
+        self._fits = fits
         self._limited = limited if query.mode is SearchMode.REGEX else nullcontext
         self._found: list[tuple[HitKey, SearchHit]] = []
         """Hits whose place is not certain yet, in ascending order, as many as the page may still need."""
@@ -85,7 +90,8 @@ class MessageSearch:
         last: HitKey | None = None
         try:
             for key, hit in self._in_order():
-                if last is not None and written == self._limit:
+                fits = written < self._limit and self._fits(hit)
+                if last is not None and not fits:
                     self.next_cursor = self.next_cursor or last.to_cursor()
                     break
                 yield hit

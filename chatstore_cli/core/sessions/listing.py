@@ -189,18 +189,18 @@ def show_session(
     last: int,
     artifacts: Callable[[], ArtifactReader] | None = None,
     labels: LabelReader | None = None,
-    weigh: Callable[[Message], object] = lambda _: None,
+    on_message: Callable[[Message], object] = lambda _: None,
 ) -> SessionView:
     """The session's facts, its first and last messages, when they expire, and its artifacts. Raises NotFound, Conflict.
 
-    `weigh` is called for each message as soon as it is read. It may raise an error, for a caller that bounds the answer.
+    `on_message` is called with each message as soon as it is read. A caller that bounds the answer raises an error in it.
     """
     reader, session = find_session(readers, session_id)
 
     def read(selection: MessageSelection, most: int) -> list[Message]:
         found = []
         for message in islice(reader.messages(session_id, selection), most):
-            weigh(message)
+            on_message(message)
             found.append(message)
         return found
 

@@ -23,9 +23,9 @@ from chatstore_cli.render.listing import Terminal
 from chatstore_cli.render.rows.sessions import message_row
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.page.session import LayoutName, SessionId, note_shown
-from chatstore_cli.server.page.shell import HEADERS, Shown
+from chatstore_cli.server.page.shell import HEADERS, RequestedView
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.routes.store_query import visible_session
+from chatstore_cli.server.routes.store_query import readable_session
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,7 +47,7 @@ async def copy(
     access: Reader,
     session_id: SessionId,
     form: CopyForm,
-    view: Shown,
+    view: RequestedView,
     layout: LayoutName = "",
     redact: bool = False,
 ) -> PlainTextResponse:
@@ -58,7 +58,7 @@ async def copy(
     redactor = Redactor() if redact else None
 
     def read() -> tuple[Session, list[Message], str]:
-        reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access)
+        reader, found = readable_session(services.stores, layout or None, session_id, access)
         stored = iter(reader.messages(session_id, MessageSelection()))
         messages = stored if redactor is None else map(redactor.message, stored)
         rows: list[str] = []
@@ -92,7 +92,7 @@ async def message(
     place = MessagePlace.from_cursor(hit)
 
     def read() -> tuple[Session, list[Message], str]:
-        reader, found = visible_session(services.stores.session_readers(layout or None), session_id, access, count_to=0)
+        reader, found = readable_session(services.stores, layout or None, session_id, access, count_to=0)
         page, _ = page_around(reader, session_id, place, 0, 1)
         if not page or not is_at(page[0], place):
             raise NotFound(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from chatstore_cli.core.sessions.removal import Removal, plan_removal
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.render.rows.sessions import removal_row
-from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.requests import Administrator, Served
 from chatstore_cli.server.routes.store_query import visible_session
 from chatstore_cli.server.services import Services
@@ -31,7 +31,9 @@ class SessionToDelete(BaseModel):
 
 
 @router.get("/page/session/delete")
-async def plan(view: Shown, services: Served, access: Administrator, session_id: _Id, layout: _Layout) -> HTMLResponse:
+async def plan(
+    view: RequestedView, services: Served, access: Administrator, session_id: _Id, layout: _Layout
+) -> HTMLResponse:
     """What would be deleted."""
     removal = await services.reading.run(lambda: _removal(services, access, layout, session_id))
     return await view.draw("deletion.html", lambda: {"plan": removal.plan, "layout": layout, "session_id": session_id})

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.requests import Reader
 
 router = APIRouter(include_in_schema=False)
@@ -44,12 +44,12 @@ class Operation(NamedTuple):
 
 @router.get("/docs")
 async def docs() -> RedirectResponse:
-    """The address under which other servers have their reference."""
+    """The address of the reference on servers with FastAPI, for people who expect it there."""
     return RedirectResponse(_PATH, HTTPStatus.SEE_OTHER)
 
 
 @router.get(_PATH)
-async def reference(view: Shown, access: Reader) -> HTMLResponse:
+async def reference(view: RequestedView, access: Reader) -> HTMLResponse:
     """Every route with its parameters and examples."""
     document = view.request.app.openapi()
     return await view.draw("reference.html", lambda: {"groups": _groups(document)})

@@ -13,8 +13,8 @@ from chatstore_cli.server.errors.error_bodies import FORMS, Refusal
 from chatstore_cli.server.page.shell import draw
 
 PREFIX = "/page/"
-PROGRAMS = frozenset({*FORMS, "store", "docs", "openapi.json", "health", "healthz", "readyz", "metrics", ""})
-"""First parts of the paths for programs, whose errors have the form of their family also in a browser."""
+PATHS_OF_PROGRAMS = frozenset({*FORMS, "store", "docs", "openapi.json", "health", "healthz", "readyz", "metrics", ""})
+"""First parts of the paths whose errors have the form of their family, also in a browser."""
 
 NO_SUCH_VIEW = Refusal(HTTPStatus.NOT_FOUND, "There is no such page.", hint="Check the address.")
 
@@ -24,12 +24,13 @@ _NO_SUCH_SESSION = (
 
 
 def view_of(scope: Scope, refusal: Refusal) -> Response | None:
-    """The view that reports a refusal; None for a request that a script of the page, or a program, made.
+    """The view that reports a refusal; None if a program or a script of the page sent the request.
 
-    An address that is mistyped in a browser is reported in words too. Whether it exists is not checked before that, so
-    it needs no key.
+    A mistyped address gets such a view too, also without a key: a path that does not exist reveals nothing.
     """
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].strip("/").partition("/")[0] in PROGRAMS:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return None
+    if scope["path"].strip("/").partition("/")[0] in PATHS_OF_PROGRAMS:
         return None
     request = Request(scope)
     if "text/html" not in request.headers.get("accept", ""):

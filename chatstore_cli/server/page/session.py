@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
@@ -15,13 +15,14 @@ from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.render.conversation.heading import facts_of, label_of
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.entrance.auditing import note_reading
-from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.routes.store_query import visible_session
+from chatstore_cli.server.routes.store_query import readable_session
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.labels import shown_labels
 
@@ -40,9 +41,29 @@ MessageCursor = Annotated[str, Query(max_length=20_000)]
 """The place of a message, as a cursor; empty means none, as forms send it."""
 
 
+class _Page(NamedTuple):
+    """The messages that are shown, the place after them, and whether there are messages before them."""
+
+    messages: list[Message]
+    following: MessagePlace | None
+    has_previous: bool
+
+
+def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
+    """The last messages of these as a page. One more than it has shows whether there are messages before it."""
+    return _Page(messages[-_ROWS:], following, has_previous=len(messages) > _ROWS)
+
+
+def _is_preceded(reader: SessionReader, session_id: str, page: list[Message]) -> bool:
+    """Whether there are messages before a page. Numbers begin with 0 or 1, so only near these it has to be looked up."""
+    if not page:
+        return False
+    return (page[0].sequence or 0) > 1 or bool(page_before(reader, session_id, start_of(page), 1)[0])
+
+
 @router.get("/page/session")
 async def session(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     session_id: SessionId,
@@ -55,35 +76,33 @@ async def session(
     """A page of messages: the first ones, those after or before a place, those around one, or (`at=end`) the last ones."""
     wanted = MessagePlace.from_cursor(hit) if hit else MessagePlace(sequence=int(at)) if at.isdecimal() else None
 
-    def read() -> tuple[Session, list[Message], MessagePlace | None]:
+    def read() -> tuple[Session, _Page]:
         stores = services.stores
-        reader, found = visible_session(stores.session_readers(layout or None), session_id, access, COUNTED)
+        reader, found = readable_session(stores, layout or None, session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
-        if at == "end":  # one more message shows whether there is a page before
+        if at == "end":
             newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
-            return found, list(islice(newest, _ROWS + 1)), None
+            return found, _ending(list(islice(newest, _ROWS + 1)), None)
         if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
-            return found, *earlier
+            return found, _ending(*earlier)
         if wanted is not None:
-            return found, *page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
+            page, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
+            return found, _Page(page, following, has_previous=_is_preceded(reader, session_id, page))
         place = MessagePlace.from_cursor(after) if after else MessagePlace()
-        return found, *message_page(reader, session_id, place, _ROWS)
+        return found, _Page(*message_page(reader, session_id, place, _ROWS), has_previous=bool(after))
 
-    found, messages, following = await services.reading.run(read)
-    ends_here = bool(before) or at == "end"
-    has_previous = len(messages) > _ROWS if ends_here else bool(after or hit or at)
-    messages = messages[-_ROWS:] if ends_here else messages
-    await note_shown(services, access, found, messages)
+    found, page = await services.reading.run(read)
+    await note_shown(services, access, found, page.messages)
 
     def values() -> dict[str, Any]:
         return {
             "session": found,
             "facts": facts_of(found, TimeDisplay(view.zone)),
             "can_delete": access.right.includes(Right.ADMIN),
-            "turns": turns_of(messages, wanted),
+            "turns": turns_of(page.messages, wanted),
             "labels": {kind: label_of(Block(kind, "")) for kind in _FOLDED},
-            "previous_cursor": start_of(messages).to_cursor() if has_previous and messages else None,
-            "next_cursor": None if following is None else following.to_cursor(),
+            "previous_cursor": start_of(page.messages).to_cursor() if page.has_previous and page.messages else None,
+            "next_cursor": None if page.following is None else page.following.to_cursor(),
         }
 
     return await view.draw("session.html", values)

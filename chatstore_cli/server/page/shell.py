@@ -51,7 +51,7 @@ _VIEW = re.compile(r"/page/(?!sign-)[a-z/-]+(\?.*)?")
 """A view of this server. Browsers would resolve dots and backslashes of a path, so it has none."""
 
 ZONE = "timezone"
-"""The parameter with the time zone, which every link of a view carries along. /store has the same one."""
+"""The parameter with the time zone, which every link of a view keeps. `/store` has the same parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class View:
     """As it is in the address; None for that of the settings."""
 
     async def draw(self, template: str, values: Callable[[], Mapping[str, Any]]) -> HTMLResponse:
-        """The view. The values of the template are made, and drawn, in a thread: the server goes on meanwhile."""
+        """The view. The values of the template are made, and drawn, in a thread: the event loop stays free."""
         return await self.services.drawing.run(lambda: draw(self.request, template, zone=self.zone, **values()))
 
 
@@ -77,13 +77,13 @@ async def _view_of(
     return View(request, services, zone_of(services, timezone), timezone or None)
 
 
-Shown = Annotated[View, Depends(_view_of)]
+RequestedView = Annotated[View, Depends(_view_of)]
 
 
 def draw(
     request: Request, template: str, status: int = 200, *, zone: tzinfo | None = None, **values: Any
 ) -> HTMLResponse:
-    """A view. `values` are those of the template. Without a zone, the view has no times, as one that reports an error."""
+    """A view. `values` are those of the template. Without a zone it has no times: a view that reports an error."""
     link = Links(request)
     shared = {
         "path": request.url.path,
@@ -99,7 +99,7 @@ def draw(
 
 
 def view_of_this_server(address: str) -> str:
-    """An address that a request names as the view to show next; the first view if it is none of this server."""
+    """An address that a request names as the view to show next; HOME if it is not a view of this server."""
     return address if _VIEW.fullmatch(address) else HOME
 
 
@@ -110,7 +110,7 @@ class Links:
         self._path = request.url.path
         self._query = dict(request.query_params)
         self.zone_name = self._query.pop(ZONE, "")
-        if not _is_zone(self.zone_name):  # the view reports it, and its links lead on without it
+        if not _is_zone(self.zone_name):  # the view reports the error, and its links do not repeat it
             self.zone_name = ""
 
     def here(self, **changed: Any) -> str:

@@ -15,7 +15,7 @@ from chatstore_cli.render.rows.flush import quarantine_row
 from chatstore_cli.render.safe import sanitize_line
 from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page import words
-from chatstore_cli.server.page.shell import Shown
+from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_reports import status
 from chatstore_cli.wiring.journals import named_journals
@@ -34,7 +34,7 @@ _LATENCIES = (("flush_latency_p50", "Time to store (median)"), ("flush_latency_p
 
 
 @router.get("/page/storage")
-async def storage(view: Shown, services: Served, access: Reader) -> HTMLResponse:
+async def storage(view: RequestedView, services: Served, access: Reader) -> HTMLResponse:
     """The figures of this process, and the quarantine. They are of all tenants together."""
     if access.tenants is not None:
         message = "Storage shows the messages of all tenants together, and the key is limited to tenants."
@@ -59,7 +59,7 @@ def _quarantined(settings: Any) -> Any:
         row = quarantine_row(line)
         yield {
             "number": row["number"],
-            "file": sanitize_line(PurePath(str(row["source"])).name),  # the folder is the operator's business
+            "file": sanitize_line(PurePath(str(row["source"])).name),  # the folder is for the operator only
             "line": row["line"],
             "reason": row["reason"],
         }

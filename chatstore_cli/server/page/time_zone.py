@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.config.time_zones import zone_names
-from chatstore_cli.server.page.shell import ZONE, Shown, view_of_this_server
+from chatstore_cli.server.page.shell import ZONE, RequestedView, view_of_this_server
 from chatstore_cli.server.requests import Reader, Served
 
 router = APIRouter(include_in_schema=False)
@@ -17,12 +17,12 @@ router = APIRouter(include_in_schema=False)
 _REGIONS = (
     "Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/",
 )  # fmt: skip
-"""Zones outside these have names from before 1993, and rules that no place has."""
+"""The other zones are older names of these, or have a fixed distance from UTC."""
 
 
 @router.get("/page/time-zone")
 async def time_zone_choice(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     following: Annotated[str, Query(alias="next", max_length=50_000)] = "",

@@ -1,7 +1,7 @@
-"""The pages of a list before the one that is shown, in its address.
+"""The trail: the cursors of the pages before the shown page of a list, as a value in its address.
 
-The lists have an order in one direction only, so a link to newer entries needs the cursor of that page. A trail has those of
-the earlier pages, each with a dot after it; the first page has no cursor, so the trail of the second page is a dot.
+The cursors of a list lead to older entries only, so a link to newer ones needs the cursor of that page. Each cursor in a
+trail is followed by a dot. The first page has no cursor, so the trail of the second page is a dot.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Query
 
 _LONGEST = 4_000
-"""Proxies accept about 8,000 characters of an address. Beyond that the oldest pages leave the trail."""
+"""Proxies accept about 8,000 characters of an address. A longer trail loses its first cursors."""
 
 Trail = Annotated[str, Query(pattern=r"^([\w-]*\.)*$", max_length=_LONGEST)]
 Cursor = Annotated[str, Query(max_length=20_000)]
@@ -25,8 +25,8 @@ def trail_after(trail: str, cursor: str) -> str:
     return grown
 
 
-def page_before(trail: str) -> tuple[str, str] | None:
-    """Cursor and trail of the page before the one with this trail; None if the trail does not have it."""
+def previous_page(trail: str) -> tuple[str, str] | None:
+    """Cursor and trail of the page before the one with this trail; None if the trail is empty."""
     if not trail:
         return None
     earlier, _, cursor = trail[:-1].rpartition(".")

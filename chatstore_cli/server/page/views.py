@@ -26,8 +26,8 @@ from chatstore_cli.render.rows.search import snippet_pieces
 from chatstore_cli.render.rows.usage import key_words
 from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page import words
-from chatstore_cli.server.page.shell import Shown
-from chatstore_cli.server.page.trail import Cursor, Trail, page_before, trail_after
+from chatstore_cli.server.page.shell import RequestedView
+from chatstore_cli.server.page.trail import Cursor, Trail, previous_page, trail_after
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes import agents, store, store_reports, store_search
 from chatstore_cli.server.services import Services
@@ -51,17 +51,17 @@ _SINCE = "30d"
 
 
 class NamedPeriod(StrEnum):
-    """A period of the calendar, by its name. /store/usage has a parameter for each."""
+    """A period of the calendar. /store/usage has a parameter with this name for each."""
 
-    THIS_WEEK = "this week"
-    LAST_WEEK = "last week"
-    THIS_MONTH = "this month"
-    LAST_MONTH = "last month"
+    THIS_WEEK = "this_week"
+    LAST_WEEK = "last_week"
+    THIS_MONTH = "this_month"
+    LAST_MONTH = "last_month"
 
 
 @router.get("/page/sessions")
 async def sessions(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     layout: Text = "",
@@ -104,7 +104,7 @@ async def sessions(
 
 @router.get("/page/search")
 async def search(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     text: Text = "",
@@ -156,7 +156,7 @@ async def search(
 
 @router.get("/page/usage")
 async def usage(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     by: UsageGrouping = UsageGrouping.DAY,
@@ -168,7 +168,7 @@ async def usage(
     since: Annotated[str | None, Query(max_length=1_000)] = None,
     until: Text = "",
 ) -> HTMLResponse:
-    """Tokens and cost, with exactly the figures of `chatstore usage`. What `since` and `until` say replaces a named period."""
+    """Tokens and cost, with exactly the figures of `chatstore usage`. `since` and `until` replace a named period."""
     if since or until:
         period = None
     elif since is None and period is None:
@@ -179,7 +179,7 @@ async def usage(
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     if period is not None:
-        chosen[period.replace(" ", "_")] = True
+        chosen[period.value] = True
     answer = await store_reports.usage(
         services, access, by=by.value, **chosen, timezone=view.zone_name, top=_MOST_GROUPS
     )
@@ -214,7 +214,7 @@ def _rows_with_bars(report: dict[str, Any], by: UsageGrouping) -> list[dict[str,
 
 @router.get("/page/agents")
 async def saved_agents(
-    view: Shown,
+    view: RequestedView,
     services: Served,
     access: Reader,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
@@ -242,7 +242,7 @@ def _paged(page: dict[str, Any] | None, cursor: str, trail: str) -> dict[str, An
     return {
         "page": page,
         "is_first": not cursor,
-        "newer": page_before(trail),
+        "newer": previous_page(trail),
         "older": None if following is None else (following, trail_after(trail, cursor)),
     }
 

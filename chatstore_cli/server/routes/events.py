@@ -50,8 +50,8 @@ async def events(
 ) -> StreamingResponse:
     """Changes of sessions from now on. An event is named after the change: new, changed or deleted.
 
-    The comment `watching` comes first, as soon as every later change is reported. While the database does not answer, other
-    comments come instead.
+    The comment `watching` comes as soon as every later change is reported. Until then the comment `waiting for the database`
+    comes every 15 seconds.
 
     With `Last-Event-ID` the stream resumes after that event: the process keeps its last 1,000 changes. If it does not have
     them all, the event `missed` comes first: list the sessions again. If the client reads too slowly, `missed` is sent and
@@ -81,26 +81,16 @@ async def _stream(
     try:
         with services.live.subscribe(wants) as subscription:
             earlier = [] if last_event_id is None else services.live.after(last_event_id)
-            while not services.live.following.is_set():
-                following = asyncio.create_task(services.live.following.wait())
-                await asyncio.wait(
-                    {following, stopping}, timeout=_SECONDS_BETWEEN_SIGNS, return_when=asyncio.FIRST_COMPLETED
-                )
-                following.cancel()
-                if stopping.done() or not services.still_grants(access):
-                    return
-                if subscription.overflowed:
-                    yield _MISSED
-                    return
-                if not following.done():
-                    yield ": waiting for the database\n\n"
-            yield ": watching\n\n"
-            if earlier is None:
-                yield _MISSED
-            for published in earlier or ():
-                if wants(published.change):
-                    yield await _event(services, published)
+            is_announced = False
             while not stopping.done() and services.still_grants(access):
+                if services.live.is_watching and not is_announced:
+                    is_announced = True
+                    yield ": watching\n\n"
+                    if earlier is None:
+                        yield _MISSED
+                    for published in earlier or ():
+                        if wants(published.change):
+                            yield await _event(services, published)
                 waiting = asyncio.create_task(subscription.next(_SECONDS_BETWEEN_SIGNS))
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not waiting.done():
@@ -109,8 +99,12 @@ async def _stream(
                 if subscription.overflowed:
                     yield _MISSED
                     return
-                found = waiting.result()
-                yield ": no change\n\n" if found is None else await _event(services, found)
+                if (found := waiting.result()) is not None:
+                    yield await _event(services, found)
+                elif is_announced:
+                    yield ": no change\n\n"
+                elif not services.live.is_watching:
+                    yield ": waiting for the database\n\n"
     finally:
         stopping.cancel()
 

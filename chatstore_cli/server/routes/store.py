@@ -41,8 +41,8 @@ from chatstore_cli.server.routes.store_query import (
     User,
     Workflow,
     Zone,
+    readable_session,
     shown_notes,
-    visible_session,
     wanted_tenants,
     zone_of,
 )
@@ -181,9 +181,7 @@ async def messages(
     page = PageText()
 
     def read() -> tuple[Session, bytes]:
-        reader, found = visible_session(
-            readable_sessions(services.stores, layout).readers, session_id, access, count_to=0
-        )
+        reader, found = readable_session(services.stores, layout, session_id, access, count_to=0)
         following = None
         if last is None:
             _, following = message_page(reader, found.session_id, place, limit, lambda each: page.add(_text(each)))
@@ -214,7 +212,7 @@ async def session(
 
     def read() -> SessionView:
         stores = services.stores
-        reader, _ = visible_session(readable_sessions(stores, layout).readers, session_id, access, count_to=0)
+        reader, _ = readable_session(stores, layout, session_id, access, count_to=0)
         return show_session(
             [reader],
             session_id,
@@ -222,7 +220,7 @@ async def session(
             last=last,
             artifacts=lambda: artifact_reader(stores),
             labels=shown_labels(stores, layout),
-            weigh=lambda each: text.add_or_refuse(_text(each), "Use a smaller `first` and `last`."),
+            on_message=lambda each: text.add_or_refuse(_text(each), "Use a smaller `first` and `last`."),
         )
 
     view = await services.reading.run(read)

@@ -20,6 +20,8 @@ from chatstore_cli.render.json_text import as_json
 from chatstore_cli.server.entrance.tenants import tenants_of
 from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.services import Services
+from chatstore_cli.wiring.readable import readable_sessions
+from chatstore_cli.wiring.stores import Stores
 
 _LONGEST = 1_000
 _LONGEST_CURSOR = 20_000
@@ -85,6 +87,13 @@ def shown_notes(access: Access, of_collections: Sequence[str], notes: Sequence[s
     """The notices about an answer, each once. A key for some tenants gets none about what else is in a collection."""
     hidden = set() if access.tenants is None else set(of_collections)
     return [note for note in dict.fromkeys(notes) if note not in hidden]
+
+
+def readable_session(
+    stores: Stores, layout: str | None, session_id: str, access: Access, count_to: int | None = None
+) -> tuple[SessionReader, Session]:
+    """As `visible_session`, in the layouts that the database's user may read: for everything that does not change it."""
+    return visible_session(readable_sessions(stores, layout).readers, session_id, access, count_to)
 
 
 def visible_session(

@@ -31,8 +31,8 @@ from chatstore_cli.server.routes.store_query import (
     Until,
     User,
     Zone,
+    readable_session,
     shown_notes,
-    visible_session,
     wanted_tenant,
     zone_of,
 )
@@ -83,21 +83,26 @@ async def search(
         if word is not None:
             tagged = refs_with_tag(readers, label_store(services.stores), word, query.tenant_id)
             asked = replace(query, among=tagged)
-        found = MessageSearch(searchers, asked, limit=limit, cursor=cursor)
+        page = PageText()
+        found = MessageSearch(
+            searchers,
+            asked,
+            limit=limit,
+            cursor=cursor,
+            fits=lambda hit: page.add(as_json(hit_row(hit), indented=False)),
+        )
         if session is not None:
             _require(session)
-        text = PageText()
         for hit in found.hits() if tenants else ():
-            text.add_or_refuse(as_json(hit_row(hit), indented=False), "Use limit={rows}.")
             shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
         notes = shown_notes(access, [*left_out, *found.collection_notes], [*left_out, *found.notes])
-        return text.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
+        return page.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 
     def _require(session_id: str) -> None:
         try:
-            visible_session(readable_sessions(services.stores, layout).readers, session_id, access)
+            readable_session(services.stores, layout, session_id, access)
         except Conflict:  # it is searched in each of the layouts that have it
             return
 

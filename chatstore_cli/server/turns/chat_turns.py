@@ -17,7 +17,7 @@ from chatstore_cli.server.turns.answers import Answer, NoAnswer, whole_answer
 CLEAR_COMMANDS = frozenset({"/clear", "clear"})
 CLEARED = "✨ Context cleared. Starting a new session."
 _DELETION_SECONDS = 1.0
-"""Seconds that an answer waits for MongoDB to say whether earlier messages were deleted. During an outage, each one does."""
+"""Seconds that an answer waits for MongoDB to report whether earlier messages were deleted. During an outage, each answer waits."""
 
 
 def local_time() -> str:

@@ -83,6 +83,12 @@ def test_every_page_of_a_list_leads_back_to_the_one_before(server, address, name
     assert linked(html, "Newest") is None
 
 
+def test_a_session_on_one_page_has_no_links_to_others(server):
+    html = text_of(server, linked(text_of(server, "/page/search?text=needle&tenant=many"), "many-000") or "")
+    assert "data-marked" in html
+    assert [linked(html, f"{which} messages") for which in ("First", "Previous", "Next", "Last")] == [None] * 4
+
+
 def test_a_trail_that_would_be_too_long_ends_and_the_newest_page_stays_a_click_away(server, monkeypatch):
     html = text_of(server, "/page/sessions?tenant=many")
     [cursor] = parse_qs(urlsplit(linked(html, "Older sessions") or "").query)["cursor"]
@@ -226,7 +232,7 @@ def test_every_route_is_one_of_the_page_or_one_for_programs():
     paths = [route.path for router in ROUTERS for route in router.routes]
     assert len(paths) > 60
     first_parts = {path.strip("/").partition("/")[0] for path in paths}
-    assert first_parts - refusals.PROGRAMS == {"page"}
+    assert first_parts - refusals.PATHS_OF_PROGRAMS == {"page"}
 
 
 def test_without_a_key_a_mistyped_address_tells_no_more(tmp_path):

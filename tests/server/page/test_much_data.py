@@ -361,7 +361,7 @@ def test_while_the_database_hangs_a_view_says_so_within_the_deadline(stored, mon
     stored.wait_until_prepared()  # the preparation reads the layouts too
     released = threading.Event()
     monkeypatch.setattr(stored.services.reading, "_seconds", 0.2)
-    monkeypatch.setattr(type(stored.services.stores), "session_readers", lambda *_: released.wait(30) and [])
+    monkeypatch.setattr(type(stored.services.stores), "session_readers", lambda *_, **__: released.wait(30) and [])
     try:
         answer = stored.client.get("/page/sessions", headers={"accept": "text/html"})
         assert answer.status_code == 503, answer.text

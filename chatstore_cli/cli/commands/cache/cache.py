@@ -29,9 +29,9 @@ def status(context: typer.Context, paths: JournalPaths = None, mapping: MapOptio
     """Show the status of the local cache.
 
     It shows the sessions, lines and bytes of the journals, how many lines are not stored yet and since when, and the
-    process that stores them: the holder of the folder's lock, else a server. Only lines that the ledger has not passed are compared with MongoDB. No lock is
-    needed, so a worker may run meanwhile. If MongoDB is unreachable, the command shows what the files contain and exits
-    with status 5. With mongo.enabled: false it exits with status 0.
+    process that stores them: the one that holds the folder's lock, or otherwise a server. Only lines that the ledger has
+    not passed are compared with MongoDB. No lock is needed, so a worker may run meanwhile. If MongoDB is unreachable, the
+    command shows what the files contain and exits with status 5. With mongo.enabled: false it exits with status 0.
     """
     from chatstore_cli.core.flush.status import cache_status
     from chatstore_cli.domain.future_journals import describe_future
