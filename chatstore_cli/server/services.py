@@ -24,6 +24,7 @@ from chatstore_cli.server.entrance.open_sockets import OpenConnections
 from chatstore_cli.server.live import LiveChanges
 from chatstore_cli.server.preparation import Preparation
 from chatstore_cli.server.threads import WorkThreads
+from chatstore_cli.server.turns.deletions import Deletions
 from chatstore_cli.server.turns.dispatch import Dispatch
 from chatstore_cli.server.turns.input_requests import InputRequests
 from chatstore_cli.wiring.server import api_keys
@@ -70,6 +71,7 @@ class Services:
         self.input_requests = InputRequests()
         self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self.live = LiveChanges(settings)
+        self.deletions = Deletions()
         self.preparation: Preparation | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.started_at: datetime = utc_now()

@@ -12,6 +12,7 @@ from pymongo.database import Database
 
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.responding import Part, Question
+from chatstore_cli.server.turns.deletions import Deletions
 from tests.conftest import Chatstore
 from tests.support.mongod import Mongod, poll
 from tests.support.responders import answering
@@ -89,6 +90,7 @@ class Client:
 def client(one_server: Served, module_database: Any, session: str) -> Client:
     """A client of the test's session, in which one message was answered."""
     client = Client(one_server, module_database, session)
+    one_server.services.deletions = Deletions()
     answering(one_server)
     client.say("before")
     return client
@@ -178,6 +180,27 @@ def test_without_mongodb_a_history_has_what_the_server_does_not_know_to_be_delet
     client.say("asked")
     assert [each.content for each in questions[-1].history] == ["before", "answer 1", "asked"]
     assert client.shown == ["before", "answer 1", "asked", "answer 1"]
+
+
+def test_during_an_outage_one_answer_in_some_seconds_waits_for_mongodb(client, monkeypatch):
+    now = [100.0]
+    client.server.services.deletions = Deletions(lambda: now[0])
+    asked: list[float] = []
+    is_away = True
+
+    def tombstone(session_id: str) -> None:
+        asked.append(now[0])
+        if is_away:
+            raise Unreachable(what="away")
+
+    monkeypatch.setattr(client.server.services.storage, "tombstone", tombstone)
+    for now[0] in (100.0, 101.0, 104.0, 106.0, 107.0):
+        client.say("asked")
+    assert asked == [100.0, 106.0]
+    is_away = False
+    for now[0] in (108.0, 112.0, 113.0):
+        client.say("asked")
+    assert asked == [100.0, 106.0, 112.0, 113.0]
 
 
 def raises(error: Exception) -> Callable[..., Any]:

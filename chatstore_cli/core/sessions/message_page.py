@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import islice, pairwise
 
 from chatstore_cli.domain.errors import BadValue
@@ -20,6 +21,10 @@ from chatstore_cli.domain.times import as_utc
 LARGEST_PAGE = 1_000
 _OF_ONE_SECOND = 5
 """Messages that are usually read beside those of a page, because they have the second of its place, or come after it."""
+
+SMALLEST_SEQUENCE = -(1 << 63)
+_WIDEST = 1 << 20
+"""Sequences before a page that are searched for the page before it. Beyond that gaps are so wide that everything is read."""
 
 _ABSENT = -1
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -62,7 +67,7 @@ class MessagePlace:
 
 
 def _is_number(value: object) -> bool:
-    return value is None or (type(value) is int and abs(value) < 1 << 63)
+    return value is None or (type(value) is int and SMALLEST_SEQUENCE <= value < 1 << 63)
 
 
 def message_page(
@@ -116,7 +121,8 @@ def page_around(
             following = MessagePlace(None, 0, last.created_at, last.sequence, last.message_id)
             return found[:limit], following if len(found) > limit else None
     if isinstance(reader, ReaderBySequence) and hit.sequence is not None:
-        page, next_place = message_page(reader, session_id, MessagePlace(hit.sequence - before - 1), limit)
+        first = max(SMALLEST_SEQUENCE, hit.sequence - before - 1)
+        page, next_place = message_page(reader, session_id, MessagePlace(first), limit)
         if any(is_at(message, hit) for message in page):
             return page, next_place
     # A place that is not in the order of the messages: each of them is compared.
@@ -126,9 +132,21 @@ def page_around(
 
 def is_at(message: Message, hit: MessagePlace) -> bool:
     """Whether a place names this message."""
+    if message.sequence != hit.sequence:
+        return False
     if hit.message_id is not None:
-        return (message.message_id, message.sequence) == (hit.message_id, hit.sequence)
-    return message.sequence == hit.sequence and hit.created_at in (None, message.created_at)
+        return hit.message_id in (message.message_id, _digest(message) if message.message_id is None else None)
+    if hit.sequence is None:
+        return (message.message_id, message.created_at) == (None, hit.created_at)
+    return hit.created_at in (None, message.created_at)
+
+
+def _digest(message: Message) -> str:
+    """Names a message that has no id of its own by its content and time."""
+    return (
+        "sha256:"
+        + sha256(repr((message.role, message.content, message.created_at)).encode(errors="replace")).hexdigest()[:32]
+    )
 
 
 def _from_hit(messages: Iterator[Message], hit: MessagePlace, before: int) -> Iterator[Message]:
@@ -202,7 +220,7 @@ def start_of(page: Sequence[Message]) -> MessagePlace:
     """
     index = next((index for index, message in enumerate(page) if message.sequence is not None), 0)
     named = page[index]
-    return MessagePlace(None, index, named.created_at, named.sequence, named.message_id)
+    return MessagePlace(None, index, named.created_at, named.sequence, named.message_id or _digest(named))
 
 
 def page_before(
@@ -222,7 +240,7 @@ def page_before(
             return page, _at_message(MessagePlace(), page[-1]) if page else None
     if isinstance(reader, ReaderBySequence) and start.sequence is not None:
         width = limit + start.skip
-        while True:  # without gaps in the sequences, the first round has the whole page
+        while width < _WIDEST:  # without gaps in the sequences, the first round has the whole page
             first = start.sequence - width
             place = MessagePlace(first - 1 if first > 0 else None)
             found = _until(reader, session_id, place, start, limit, first=width + limit)

@@ -22,9 +22,9 @@ from chatstore_cli.mongo.messages.stored_times import (
     OTHER_TIMES,
     Range,
     form_of,
+    is_to_the_second,
     range_of,
     second_of,
-    utc_offset,
 )
 
 SMALL_SESSION = 1_000
@@ -111,7 +111,7 @@ class MessagesInOrder:
         """The range of all times, and the stored value of this instant's second; None if they have several forms or no range."""
         sample: Any = self._newest[0] if self._newest else None
         known = range_of(sample) if len({form_of(value) for value in self._newest}) == 1 else None
-        if known is None or utc_offset(sample):  # such as +02:00 in every text
+        if known is None or (known is Range.TEXT and not all(is_to_the_second(str(value)) for value in self._newest)):
             return None, None
         second = known.value_at(instant.replace(microsecond=0))
         if known is Range.TEXT:  # the letter between date and time is that of the session

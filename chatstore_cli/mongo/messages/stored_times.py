@@ -160,6 +160,14 @@ def utc_offset(value: Any) -> timedelta:
     return timedelta()
 
 
+def is_to_the_second(text: str) -> bool:
+    """Whether a stored text is a time in UTC with its seconds, so that its first 19 characters are those of its second.
+
+    Texts such as `2026-03-02`, `2026-03-02T10:00`, `20260302T100000Z`, `2026-03-02T24:00:00` or with an offset are not.
+    """
+    return _IN_UTC.fullmatch(text) is not None and text[11:13] != "24"
+
+
 def form_of(value: Any) -> object:
     """The form of a stored time. Stored times of equal forms sort as their seconds do."""
     if not isinstance(value, str):

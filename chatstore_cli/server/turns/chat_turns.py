@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
 from chatstore_cli.domain.times import utc_now
@@ -16,8 +14,6 @@ from chatstore_cli.server.turns.answers import Answer, NoAnswer, whole_answer
 
 CLEAR_COMMANDS = frozenset({"/clear", "clear"})
 CLEARED = "✨ Context cleared. Starting a new session."
-_DELETION_SECONDS = 1.0
-"""Seconds that an answer waits for MongoDB to report whether earlier messages were deleted. During an outage, each answer waits."""
 
 
 def local_time() -> str:
@@ -38,7 +34,8 @@ class ChatTurns:
         """
         recorded = await self.record_user(text)
         asked = recorded or Message(self._session_id, "user", text, created_at=utc_now())
-        await self._forget_deleted(recorded)
+        if any(each is not recorded for each in self._services.cache.messages(self._session_id)):
+            await self._services.deletions.forget(self._services, self._session_id)
         question = Question(Mode.CHAT, self._session_id, text, self._history(recorded))
         seconds = self._services.settings.chatstore.server.responder_seconds
 
@@ -51,15 +48,6 @@ class ChatTurns:
             raise NoAnswer(reason="it yielded no text")
         await self.record("assistant", answer.text, {"status": "completed"}, asked)
         return answer
-
-    async def _forget_deleted(self, asked: Message | None) -> None:
-        """Forget earlier messages that were deleted on purpose: no responder gets them. If MongoDB is away, none is forgotten."""
-        cache, storage, session_id = self._services.cache, self._services.storage, self._session_id
-        if storage is None or all(each is asked for each in cache.messages(session_id)):
-            return
-        seconds = min(_DELETION_SECONDS, self._services.settings.chatstore.server.read_seconds)
-        with suppress(ChatstoreError):
-            await self._services.reading.run(lambda: cache.forget_deleted(session_id, storage), seconds=seconds)
 
     def _history(self, asked: Message | None) -> list[Message]:
         """The messages since the context was last cleared, up to the one that is asked: others may come meanwhile."""
