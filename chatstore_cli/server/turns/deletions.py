@@ -1,4 +1,4 @@
-"""What was deleted on purpose leaves the memory of the server before a responder gets it."""
+"""The look-up of deleted messages in MongoDB before a responder gets the messages in memory."""
 
 from __future__ import annotations
 
