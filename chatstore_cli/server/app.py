@@ -162,8 +162,9 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    names = ", ".join(sorted({str(each["loc"][-1]) for each in error.errors()}))
     invalid = Refusal(
-        HTTPStatus.BAD_REQUEST, "The address of this view is not valid.", hint="Change a filter, or go back."
+        HTTPStatus.BAD_REQUEST, f"The address has a value that is not valid: {names}.", hint="Change it, or go back."
     )
     if (view := refusals.view_of(request.scope, invalid)) is not None:
         return view

@@ -135,7 +135,7 @@ def _application(api_url: str, headers: Sequence[str]) -> Application:
         from chatstore_cli.web.application import WebApplication
     except ImportError as error:
         raise WrongUse(
-            what="--api-url requires the packages httpx and websockets. Run pip install 'chatstore-cli[api]'."
+            what="The checks of an application require the packages httpx and websockets. Run pip install 'chatstore-cli[api]'."
         ) from error
     return WebApplication(address)
 

@@ -18,6 +18,10 @@ PATHS_OF_PROGRAMS = frozenset({*FORMS, "store", "docs", "openapi.json", "health"
 
 NO_SUCH_VIEW = Refusal(HTTPStatus.NOT_FOUND, "There is no such page.", hint="Check the address.")
 
+_NO_SUCH_SESSION = (
+    "It may have been deleted, or its id in the address is not complete. Search finds sessions by their words."
+)
+
 
 def view_of(scope: Scope, refusal: Refusal) -> Response | None:
     """The view that reports a refusal; None if a program or a script of the page sent the request.
@@ -36,6 +40,9 @@ def view_of(scope: Scope, refusal: Refusal) -> Response | None:
             return view_of(scope, NO_SUCH_VIEW)
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/page/sign-in?next={quote(here, safe='')}", HTTPStatus.SEE_OTHER)
-    view = draw(request, "refused.html", refusal.status, message=refusal.message, hint=refusal.hint)
+    hint = refusal.hint
+    if refusal.status == HTTPStatus.NOT_FOUND and refusal is not NO_SUCH_VIEW:
+        hint = _NO_SUCH_SESSION  # the hint of the error names a command
+    view = draw(request, "refused.html", refusal.status, message=refusal.message, hint=hint)
     view.headers.update(dict(refusal.headers))
     return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import islice
 from pathlib import PurePath
 from typing import Any
@@ -12,9 +13,10 @@ from fastapi.responses import HTMLResponse
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.render.rows.flush import quarantine_row
 from chatstore_cli.render.safe import sanitize_line
+from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.page import words
 from chatstore_cli.server.page.shell import RequestedView
-from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.routes.store_reports import status
 from chatstore_cli.wiring.journals import named_journals
 
@@ -24,17 +26,19 @@ _MOST_LINES = 200
 _COUNTS = (
     ("queue_depth", "Waiting to be stored"),
     ("flushed", "Stored since the start"),
-    ("skipped", "Stored before"),
+    ("skipped", "Already stored"),
     ("quarantined", "Quarantined since the start"),
     ("lost", "Lost"),
 )
-_LATENCIES = (("flush_latency_p50", "Half are stored within"), ("flush_latency_p99", "99 % are stored within"))
+_LATENCIES = (("flush_latency_p50", "Time to store (median)"), ("flush_latency_p99", "Time to store (99th percentile)"))
 
 
 @router.get("/page/storage")
 async def storage(view: RequestedView, services: Served, access: Reader) -> HTMLResponse:
     """The figures of this process, and the quarantine. They are of all tenants together."""
-    of_all_tenants(access)
+    if access.tenants is not None:
+        message = "Storage shows the messages of all tenants together, and the key is limited to tenants."
+        raise Refusal(HTTPStatus.FORBIDDEN, message, kind="tenant", hint="Sign in with a key for all tenants.")
     found = (await status(services, access)).model_dump()
     worker: dict[str, Any] = found["worker"] or {}
     figures = [("Running for", _duration(found["uptime"])), ("Open sockets", words.number(found["sockets"]))]

@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from chatstore_cli.core.sessions.message_page import MessagePlace
 from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
+from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import as_utc
@@ -118,7 +119,10 @@ async def search(
     trail: Trail = "",
 ) -> HTMLResponse:
     """The messages that have all words of a text, the newest first."""
-    filters = {"layout": layout, "tenant": tenant, "user": user, "role": role, "since": since, "until": until}
+    tenants = _one_of(access)
+    filters = {
+        "layout": layout, "tenant": _shown(tenants, tenant), "user": user, "role": role, "since": since, "until": until,
+    }  # fmt: skip
     answer = None
     if text.strip():
         chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
@@ -144,6 +148,7 @@ async def search(
             "filters": {**filters, "text": text, "substring": substring},
             "layouts": layouts,
             "roles": sorted(ROLES),
+            "tenants": tenants,
         }
 
     return await view.draw("search.html", values)
@@ -168,7 +173,10 @@ async def usage(
         period = None
     elif since is None and period is None:
         since = _SINCE
-    filters = {"tenant": tenant, "user": user, "workflow": workflow, "tag": tag, "since": since, "until": until}
+    tenants = _one_of(access)
+    filters = {
+        "tenant": _shown(tenants, tenant), "user": user, "workflow": workflow, "tag": tag, "since": since, "until": until,
+    }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
     if period is not None:
         chosen[period.value] = True
@@ -187,6 +195,7 @@ async def usage(
             "filters": {**filters, "by": by.value, "period": period},
             "groupings": list(UsageGrouping),
             "periods": list(NamedPeriod),
+            "tenants": tenants,
         }
 
     return await view.draw("usage.html", values)
@@ -249,6 +258,17 @@ def _place(hit: dict[str, Any]) -> MessagePlace:
     moment = hit["created_at"]
     created_at = None if moment is None else as_utc(datetime.fromisoformat(moment))
     return MessagePlace(created_at=created_at, sequence=hit["sequence"], message_id=hit["message_id"])
+
+
+def _one_of(access: Access) -> list[str]:
+    """The tenants of a key for several, of which search and usage show one at a time; empty for other callers."""
+    tenants = sorted(access.tenants or ())
+    return tenants if len(tenants) > 1 else []
+
+
+def _shown(tenants: list[str], tenant: str) -> str:
+    """The tenant of a view: the first of the key, unless the address names one of them."""
+    return tenant if not tenants or tenant in tenants else tenants[0]
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

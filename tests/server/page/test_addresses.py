@@ -177,6 +177,23 @@ def test_the_choice_of_a_zone_keeps_the_view_and_its_filters(server):
     assert "<option selected>Asia/Kolkata</option>" in html
 
 
+# --- keys for several tenants ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["/page/search?text=needle", "/page/usage?by=tenant&since=2026-01-01"])
+def test_a_key_for_several_tenants_sees_one_at_a_time_and_chooses_it(tmp_path, mongod, server, address):
+    """The routes refuse such a request, but a person who follows a link of the navigation must get a view."""
+    database = server.services.settings.mongo.database
+    with served(settings_of(tmp_path, mongod.uri, database)) as keyed:
+        headers = {**BROWSER, **keyed.key("acme", "many")}
+        for tenant, chosen in (("", "acme"), ("&tenant=many", "many"), ("&tenant=other", "acme")):
+            answer = keyed.client.get(address + tenant, headers=headers)
+            assert answer.status_code == 200
+            assert f'<option value="{chosen}" selected>' in answer.text
+            assert ("id=many-" in answer.text or ">85.00<" in answer.text) == (chosen == "many")
+            assert 'value="other"' not in answer.text
+
+
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +204,19 @@ def test_a_mistyped_address_is_reported_in_words_to_a_browser_and_as_json_to_a_p
     assert linked(html, "Back to the sessions") == "/page/sessions"
     answer = server.client.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, 404)
+
+
+def test_an_error_has_no_advice_for_a_shell(server):
+    html = text_of(server, "/page/session?id=missing", 404)
+    assert "No session" in html
+    assert "Search finds sessions" in html
+    assert "run:" not in html
+
+
+def test_an_invalid_filter_is_named_and_the_view_is_a_click_away(server):
+    html = text_of(server, "/page/usage?by=colour&tenant=many", 400)
+    assert "not valid: by." in html
+    assert linked(html, "Usage without filters") == "/page/usage"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,7 @@ def test_every_hit_in_the_samples_is_marked_on_its_page(stored, layout):
 def test_the_pages_have_every_message_once(stored, layout, session_id):
     html = view(stored, "/page/session", layout=layout, id=session_id)
     assert not linked(html, "prev")
+    assert html.count('rel="next"') == 2  # above and below the messages
     seen = articles(html)
     while target := linked(html, "next"):
         html = stored.client.get(target).text
@@ -357,6 +358,7 @@ def test_while_the_database_hangs_a_view_says_so_within_the_deadline(stored, mon
     """The driver waits; the thread that it holds is not that of the other views, and not that of the recording."""
     import threading
 
+    stored.wait_until_prepared()  # the preparation reads the layouts too
     released = threading.Event()
     monkeypatch.setattr(stored.services.reading, "_seconds", 0.2)
     monkeypatch.setattr(type(stored.services.stores), "session_readers", lambda *_, **__: released.wait(30) and [])
