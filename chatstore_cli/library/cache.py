@@ -115,7 +115,7 @@ class LocalChatCache(ChatCache):
         return found
 
     def forget_deleted(self, session_id: str, storage: MongoChatStorage) -> None:
-        """Forget the messages in memory that were deleted with their session. `messages` does not return them any more.
+        """Forget the messages in memory that were deleted with their session. After that, `messages` does not return them.
 
         It is one look-up in MongoDB. Raises Unreachable, NotAllowed.
         """

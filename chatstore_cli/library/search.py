@@ -11,6 +11,7 @@ from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.search.models import SearchHit, SearchMode, SearchQuery
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.library.connected import Connected, given_settings
+from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.search import message_searchers, pattern_limit
 
 __all__ = ["SearchHit", "SearchPage", "SessionSearch"]
@@ -70,9 +71,10 @@ class SessionSearch(Connected):
         first, last = (None if each is None else as_utc(each) for each in (since, until))
         filters = (layout, tenant_id, user_id, session_id, role, first, last)
         query = SearchQuery(text, SearchMode(mode), match_case, *filters)
-        searchers = message_searchers(self._stores.session_readers(layout))
+        readable = readable_sessions(self._stores, layout)
+        searchers = message_searchers(readable.readers)
         search = MessageSearch(searchers, query, limit=limit, cursor=cursor, limited=pattern_limit)
         hits = list(search.hits())
         if search.failure is not None:
             raise search.failure
-        return SearchPage(hits, search.next_cursor, search.notes)
+        return SearchPage(hits, search.next_cursor, [*readable.notes, *search.notes])

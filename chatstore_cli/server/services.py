@@ -24,7 +24,7 @@ from chatstore_cli.server.entrance.open_sockets import OpenConnections
 from chatstore_cli.server.live import LiveChanges
 from chatstore_cli.server.preparation import Preparation
 from chatstore_cli.server.threads import WorkThreads
-from chatstore_cli.server.turns.deletions import Deletions
+from chatstore_cli.server.turns.deletion_lookup import DeletionLookup
 from chatstore_cli.server.turns.dispatch import Dispatch
 from chatstore_cli.server.turns.input_requests import InputRequests
 from chatstore_cli.wiring.server import api_keys
@@ -71,7 +71,6 @@ class Services:
         self.input_requests = InputRequests()
         self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self.live = LiveChanges(settings)
-        self.deletions = Deletions()
         self.preparation: Preparation | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.started_at: datetime = utc_now()
@@ -90,6 +89,11 @@ class Services:
     def storage(self) -> MongoChatStorage | None:
         """The storage of flat messages; None if the database is disabled. It connects on first use."""
         return MongoChatStorage.with_settings(self.settings) if self.settings.mongo.enabled else None
+
+    @cached_property
+    def deletion_lookup(self) -> DeletionLookup:
+        """The look-up of deleted messages, before a responder gets those in memory."""
+        return DeletionLookup(self.cache, self.storage, self.reading)
 
     @cached_property
     def stores(self) -> Stores:

@@ -72,8 +72,8 @@ def watched_sessions(stores: Stores, watch: Watch, query: SessionQuery, poll: fl
 def watched_messages(
     stores: Stores,
     watch: Watch,
-    readers: Sequence[SessionReader],
     session_id: str,
+    layout: str | None,
     since: datetime | None,
     poll: float | None,
 ) -> Iterator[Message]:
@@ -82,7 +82,11 @@ def watched_messages(
     from chatstore_cli.core.watch.messages import WatchedMessages
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed
     from chatstore_cli.mongo.watch.streamed_layout import StreamedLayout
+    from chatstore_cli.wiring.readable import readable_sessions
 
+    readers, unreadable = watch.call(lambda: readable_sessions(stores, layout, used_for_long=True))
+    for note in unreadable:
+        watch.say(note)
     reader, session = watch.call(lambda: find_session(readers, session_id))
     feed: MongoMessageFeed | None = None
     if poll is None and isinstance(reader, StreamedLayout):

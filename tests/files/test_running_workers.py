@@ -1,4 +1,4 @@
-"""Workers inside of servers announce themselves, and no longer when their process has ended in any way."""
+"""Workers in servers are named as long as their process runs, however it ends."""
 
 from __future__ import annotations
 

@@ -130,11 +130,14 @@ def test_without_any_right_nothing_is_reported_as_empty(uri_without: Callable[..
         assert "chat_thread_messages" in done.err
 
 
-def test_what_is_deleted_does_not_depend_on_what_the_user_may_see(uri_without: Callable[..., str], run: Any) -> None:
-    """A plan for a user's sessions that silently lacks the threads would look complete."""
+@pytest.mark.parametrize("missing", ["chat_threads", "GeneralChatSessions"])
+def test_what_is_deleted_does_not_depend_on_what_the_user_may_see(
+    uri_without: Callable[..., str], run: Any, missing: str
+) -> None:
+    """A plan for a user's sessions that silently lacks those of a layout would look complete."""
     done = run(
         "sessions", "delete", "--user", "ann", "--plan", "plan.jsonl",
-        env={"CHATSTORE_URI": uri_without("chat_threads", "chat_thread_messages")},
+        env={"CHATSTORE_URI": uri_without(missing)},
     )  # fmt: skip
     assert done.code == 4
     assert not (run.folder / "plan.jsonl").exists()
@@ -167,7 +170,7 @@ def test_changes_of_the_other_layouts_are_watched(guarded: Mongod, uri_without: 
 
 
 def test_the_server_says_in_its_notes_what_is_left_out(uri_without: Callable[..., str], tmp_path: Any) -> None:
-    settings = settings_of(tmp_path, uri_without("chat_thread_messages"), "chats")
+    settings = settings_of(tmp_path, uri_without("chat_thread_messages", "chat_messages"), "chats")
     with served(settings) as server:
         for path in ("/store/sessions", "/store/search?text=e&substring=true", "/store/usage?by=session"):
             answer = server.client.get(path)

@@ -265,12 +265,21 @@ def test_a_user_without_rights_on_general_chats_and_calls_reads_everything_else(
         assert done.code == 0, done.err
         assert [row.get("session_id", row.get("session")) for row in json.loads(done.out)["items"]] == ["w"]
         assert (done.err.count(of_general), done.err.count(of_calls)) == (1, 1)
-    for arguments in (["sessions", "show", "w"], ["resume", "w"]):
+    for arguments in (
+        ["sessions", "show", "w"],
+        ["resume", "w"],
+        ["sessions", "transcript", "w"],
+        ["sessions", "watch", "w", "--for", "1", "--poll", "0.2"],
+    ):
         assert run(*arguments, env=settings).code == 0
-    for command in ("sessions show", "resume", "sessions transcript", "general show", "general transcript"):
+    for command in ("sessions show", "resume", "sessions transcript"):
         missing = run(*command.split(), "g", env=settings)
         assert missing.code == 3, missing.err
         assert missing.err.count("his user may not read GeneralChatSessions") == 1
+    for command in ("general show", "general transcript", "sessions delete --yes"):
+        refused = run(*command.split(), "g", env=settings)
+        assert refused.code == 4, refused.err
+        assert "GeneralChatSessions" in refused.err
 
 
 @pytest.mark.parametrize("collection", ["agents", "states"])

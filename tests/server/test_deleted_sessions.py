@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.responding import Part, Question
-from chatstore_cli.server.turns.deletions import Deletions
+from chatstore_cli.server.turns.deletion_lookup import DeletionLookup
 from tests.conftest import Chatstore
 from tests.support.mongod import Mongod, poll
 from tests.support.responders import answering
@@ -90,7 +90,8 @@ class Client:
 def client(one_server: Served, module_database: Any, session: str) -> Client:
     """A client of the test's session, in which one message was answered."""
     client = Client(one_server, module_database, session)
-    one_server.services.deletions = Deletions()
+    services = one_server.services
+    services.deletion_lookup = DeletionLookup(services.cache, services.storage, services.reading)
     answering(one_server)
     client.say("before")
     return client
@@ -184,7 +185,8 @@ def test_without_mongodb_a_history_has_what_the_server_does_not_know_to_be_delet
 
 def test_during_an_outage_one_answer_in_some_seconds_waits_for_mongodb(client, monkeypatch):
     now = [100.0]
-    client.server.services.deletions = Deletions(lambda: now[0])
+    services = client.server.services
+    services.deletion_lookup = DeletionLookup(services.cache, services.storage, services.reading, lambda: now[0])
     asked: list[float] = []
     is_away = True
 

@@ -5,38 +5,25 @@ A session's title is the chat's label ("General Chat #3"). A general chat has no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import TypeVar
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.general.ids import highest_number
-from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
-from chatstore_cli.domain.queries import SessionKey, SessionQuery
+from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.removal import SessionState, StoredPart
-from chatstore_cli.domain.session import Session
-from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.foreign_documents import lacks_right
 from chatstore_cli.mongo.general.counters import CHAT_NUMBER, number_of
 from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_specs
 from chatstore_cli.mongo.general.numbers import ChatNumbers
 from chatstore_cli.mongo.general.shape import GENERAL
 from chatstore_cli.mongo.session_documents.layout import DocumentLayout
-from chatstore_cli.mongo.session_documents.listing import LocatedSession
 from chatstore_cli.mongo.session_documents.segment_index import segment_index_specs
-
-Chat = TypeVar("Chat")
 
 
 class GeneralLayout(DocumentLayout):
-    """Reads the chats of a general assistant.
-
-    The platform writes this collection too, and a user may have rights on the other collections only. Then no chat is found,
-    and `remarks` has the reason.
-    """
+    """Reads the chats of a general assistant."""
 
     shape = GENERAL
 
@@ -48,59 +35,10 @@ class GeneralLayout(DocumentLayout):
         """Whether the collection does not exist, or this user may not read it."""
         facts = collection_facts(self._connection, self._name)
         if not facts.is_usable:
-            self._add_remark(
+            self.remarks = [
                 f"This user may not read {self._name}, or it does not exist, so no general chat was searched."
-            )
+            ]
         return not (facts.exists and facts.is_usable)
-
-    def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
-        """At most `limit` chats in descending order of SessionKey, strictly below `after`."""
-        return self._readable(super().newest_first(query, after, limit))
-
-    def located(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[LocatedSession]:
-        """The same chats with the `_id` of their documents."""
-        return self._readable(super().located(query, after, limit))
-
-    def located_session(self, session_id: str) -> LocatedSession | None:
-        """One chat with the `_id` of its document; None if it does not exist."""
-        try:
-            return super().located_session(session_id)
-        except NotAllowed as error:
-            self._note_missing_right(error)
-            return None
-
-    def find(self, session_id: str, count_to: int | None = None) -> Session | None:
-        """The facts of the chat with that id; None if it does not exist."""
-        try:
-            return super().find(session_id, count_to)
-        except NotAllowed as error:
-            self._note_missing_right(error)
-            return None
-
-    def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
-        """The chats of each tenant or user."""
-        return self._readable(super().totals_by(field, tenant_id))
-
-    def all_facts(self, query: SessionQuery) -> Iterator[Session]:
-        """Every chat that matches."""
-        return self._readable(super().all_facts(query))
-
-    def _readable(self, chats: Iterator[Chat]) -> Iterator[Chat]:
-        """The chats; none if the user may not read them."""
-        try:
-            yield from chats
-        except NotAllowed as error:
-            self._note_missing_right(error)
-
-    def _note_missing_right(self, error: NotAllowed) -> None:
-        """Add the remark. Raises the error again if it is another one, such as a rejected login."""
-        if not lacks_right(error):
-            raise error
-        self._add_remark(f"This user may not read {self._name}, so no general chat was searched.")
-
-    def _add_remark(self, remark: str) -> None:
-        if not self.remarks:
-            self.remarks.append(remark)
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""

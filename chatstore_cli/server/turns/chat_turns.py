@@ -35,7 +35,8 @@ class ChatTurns:
         recorded = await self.record_user(text)
         asked = recorded or Message(self._session_id, "user", text, created_at=utc_now())
         if any(each is not recorded for each in self._services.cache.messages(self._session_id)):
-            await self._services.deletions.forget(self._services, self._session_id)
+            read_seconds = self._services.settings.chatstore.server.read_seconds
+            await self._services.deletion_lookup.forget_deleted(self._session_id, read_seconds)
         question = Question(Mode.CHAT, self._session_id, text, self._history(recorded))
         seconds = self._services.settings.chatstore.server.responder_seconds
 

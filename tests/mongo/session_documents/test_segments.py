@@ -205,7 +205,9 @@ def test_segments_below_a_sequence_are_not_opened(
     assert smuggled(first["last_sequence"]) == 1
     assert smuggled(last["last_sequence"]) == 0
     segments.update_one({"_id": first["_id"]}, {"$unset": {"last_sequence": 1}})
-    assert smuggled(last["last_sequence"]) == 2  # it does not tell, so it and those after it are opened
+    assert (
+        smuggled(last["last_sequence"]) == 2
+    )  # the end of this segment is not known, so it and those after it are opened
 
 
 # --- segments that do not count --------------------------------------------------------------------------------------

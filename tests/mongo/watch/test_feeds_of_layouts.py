@@ -182,7 +182,7 @@ def test_messages_of_a_layout_without_a_feed_are_queried_and_that_is_said(
     said: list[str] = []
     watch = Watch(said.append)
     database["chat_threads"].insert_one(thread("t"))
-    messages = watched_messages(stores, watch, stores.session_readers(used_for_long=True), "t", None, None)
+    messages = watched_messages(stores, watch, "t", None, None, None)
     assert said[0].startswith("The layout threads cannot report changes")
     database["chat_thread_messages"].insert_one(message("t", 1))
     assert next(messages).sequence == 1

@@ -111,8 +111,8 @@ def _source(
         labels = shown_labels(stores, query.layout)
         opened = lambda: watched_sessions(stores, watch, query, poll)  # noqa: E731 - as in the other case
         return CHANGE_COLUMNS, lambda change: change_row(labelled_change(change, labels)), opened
-    readers = stores.session_readers(query.layout, used_for_long=True)
-    return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, readers, session_id, query.since, poll)
+    since, layout = query.since, query.layout
+    return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, session_id, layout, since, poll)
 
 
 def _flushed(rows: Iterator[Any]) -> Iterator[Any]:
