@@ -49,14 +49,14 @@ _MILLISECONDS_WITHOUT_PROGRESS = 90_000
 class _Server(uvicorn.Server):
     """A server that closes its sockets with 1001 before it stops: uvicorn itself would close them with 1012."""
 
-    def __init__(self, config: uvicorn.Config, services: Services, started: Callable[[str, bool], None]) -> None:
+    def __init__(self, config: uvicorn.Config, services: Services, started: Callable[[str], None]) -> None:
         super().__init__(config)
         self._services, self._started = services, started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            self._started(address_of(sockets[0]), self._services.keys.are_required())
+            self._started(address_of(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:  # accept nothing new while the sockets close
@@ -103,8 +103,8 @@ def _end_process_after(seconds: float) -> None:
 def serve(settings: Settings, host: str | None, port: int | None, *, started: Callable[[str, bool], None]) -> None:
     """Serve until TERM or INT. When requests are accepted, `started` is called with the URL and whether keys are required.
 
-    Raises NotAllowed for an address other than loopback without keys, and for journals that cannot be written; Conflict if
-    the port is in use; BadValue.
+    Raises NotAllowed for an address other than loopback without keys, for keys that cannot be read, and for journals that
+    cannot be written; Conflict if the port is in use; BadValue.
     """
     server = settings.chatstore.server
     host = server.host if host is None else host
@@ -115,15 +115,16 @@ def serve(settings: Settings, host: str | None, port: int | None, *, started: Ca
     services = Services(settings, responder_of(settings))
     if services.cache.disk_path is not None:
         require_writable_folder(services.cache.disk_path)
+    needs_key = services.keys.are_required()  # an unreadable file of keys is an error before anything runs
     listening = listen(host, port)
-    if not is_loopback(listening.getsockname()[0]) and not services.keys.are_required():
+    if not is_loopback(listening.getsockname()[0]) and not needs_key:
         listening.close()
         hint = "Create one: chatstore serve keys create --name NAME. Or serve on 127.0.0.1."
         raise NotAllowed(what=f"{host} can be reached from other machines, and the server has no keys.", hint=hint)
     # Its lines about sockets contain the whole query, with the key.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
-    _Server(configuration(services), services, started).run(sockets=[listening])
+    _Server(configuration(services), services, lambda url: started(url, needs_key)).run(sockets=[listening])
 
 
 def configuration(services: Services) -> uvicorn.Config:

@@ -238,3 +238,14 @@ def test_without_the_extra_the_error_names_how_to_install_it(command):
     assert "fastapi, uvicorn" in done.stderr
     assert "pip install 'chatstore-cli[server]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_server_whose_keys_cannot_be_read_does_not_start_and_says_why(command, file):
+    """On loopback, where no key is needed to start, it must not run without knowing whether one is required."""
+    file.parent.mkdir(mode=0o700)
+    file.write_text("{")
+    file.chmod(0o600)
+    done = command("serve", "--port", "0")
+    assert done.code != 0
+    assert str(file) in done.err
+    assert "Traceback" not in done.err

@@ -30,7 +30,7 @@ class Parameter(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """A route. `body` and `answer` are examples as JSON, or empty. `statuses` are the answers with their meaning."""
+    """A route. `description` is what follows the summary. `body` and `answer` are examples as JSON, or empty. `statuses` are the answers with their meaning."""
 
     method: str
     path: str
@@ -70,7 +70,7 @@ def _operation(document: Mapping[str, Any], method: str, path: str, operation: M
         method.upper(),
         path,
         operation["summary"],
-        _unwrapped(operation.get("description", "")),
+        _unwrapped(operation.get("description", "")).removeprefix(operation["summary"]).lstrip(". \n"),
         [_parameter(each) for each in operation.get("parameters", ())],
         _example(document, operation.get("requestBody", {})),
         _example(document, good),

@@ -366,6 +366,7 @@ def test_while_the_database_hangs_a_view_says_so_within_the_deadline(stored, mon
         answer = stored.client.get("/page/sessions", headers={"accept": "text/html"})
         assert answer.status_code == 503, answer.text
         assert "<h1>" in answer.text
+        assert '<a href="/page/sessions">Try again</a>' in answer.text
         assert stored.client.get("/page/storage", headers={"accept": "text/html"}).status_code == 200
         assert stored.client.post("/api/chat", json={"session_id": "s", "message": "hi"}).status_code == 200
     finally:
