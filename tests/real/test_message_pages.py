@@ -127,6 +127,7 @@ def emptied(mongod: Mongod, layout: str) -> tuple[Connection, SessionReader]:
 
 
 DAYS = [(AT + timedelta(days=number // 3), None, True) for number in range(9)]
+LATEST = [(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), number, True) for number in range(4)]
 HUGE = [(AT, number * 10**17, True) for number in range(9)]
 NAMELESS = [(AT, None, False) for _ in range(9)]
 
@@ -134,6 +135,8 @@ NAMELESS = [(AT, None, False) for _ in range(9)]
 @of_hypothesis(max_examples=10)
 @given(rows, forms, limits)
 @example(DAYS, ["a day"], 2)
+@example(LATEST, ["text"], 2)
+@example(LATEST, ["a date"], 2)
 @example(DAYS, ["24 o'clock"], 2)
 @example(DAYS, ["basic"], 2)
 def test_of_flat_sessions(mongod: Mongod, stored: list[Any], chosen: list[str], limit: int) -> None:

@@ -153,7 +153,7 @@ def _from_hit(messages: Iterator[Message], hit: MessagePlace, before: int) -> It
     """The message and those after it, and some before it that the iterator has. Nothing if the message is absent."""
     earlier: deque[Message] = deque(maxlen=before)
     for message in messages:
-        if hit.created_at is not None and (message.created_at or _LAST) > hit.created_at + timedelta(seconds=1):
+        if hit.created_at is not None and (message.created_at or _LAST) - hit.created_at > timedelta(seconds=1):
             return
         if is_at(message, hit):
             yield from (*earlier, message)
