@@ -210,3 +210,10 @@ def test_the_server_says_in_its_notes_what_is_left_out(uri_without: Callable[...
         for path in ("/store/session", "/store/session/messages", "/page/session", "/page/session/copy"):
             answer = server.client.get(path, params={"id": shown, "form": "json"})
             assert answer.status_code == 200, answer.text
+        tenant = next(
+            each["tenant_id"] for each in server.client.get("/store/sessions").json()["items"] if each["tenant_id"]
+        )
+        of_tenant = server.key(tenant)  # its totals lack the layouts too
+        for path in ("/store/sessions", "/store/search?text=e&substring=true", "/store/usage?by=session"):
+            notes = server.client.get(path, headers=of_tenant).json()["notes"]
+            assert any("The layout threads is left out" in note for note in notes), path

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
@@ -82,6 +82,8 @@ def message_page(
     The page ends before the first message that does not fit. The first one must fit.
     """
     messages = _from_place(reader, session_id, place, limit)
+    if messages is None:
+        messages = _from_message(reader, session_id, place)
     if messages is None:
         selection = MessageSelection(after_sequence=place.after_sequence, first=place.skip + limit + 1)
         messages = islice(reader.messages(session_id, selection), place.skip, None)
@@ -176,6 +178,23 @@ def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, lim
         return None
     messages = reader.messages_from(session_id, place.created_at, limit + _OF_ONE_SECOND)
     return None if messages is None else _beyond(messages, place, place.created_at, back=False)
+
+
+def _from_message(reader: SessionReader, session_id: str, place: MessagePlace) -> Iterator[Message] | None:
+    """The messages after the one that the place names, if the order is neither that of times nor that of sequences.
+
+    So messages that were deleted before it do not shift the page. None if it was deleted itself: its position is known.
+    """
+    if isinstance(reader, ReaderBySequence) or (place.created_at is None and place.message_id is None):
+        return None
+    messages = iter(reader.messages(session_id, MessageSelection()))
+    later: list[Message] | None = None
+    for message in islice(messages, place.skip):
+        if is_at(message, place):  # the last one: messages of an application may share an id
+            later = []
+        elif later is not None:
+            later.append(message)
+    return None if later is None else chain(later, messages)
 
 
 def _beyond(messages: Iterator[Message], place: MessagePlace, moment: datetime, *, back: bool) -> Iterator[Message]:

@@ -129,7 +129,7 @@ async def sessions(
             "unaddressable_sessions": sum(page.unaddressable for page in pages) if sees_all else 0,
             "notes": shown_notes(
                 access,
-                [*left_out, *remarks_of(readers)],
+                remarks_of(readers),
                 [*left_out, *(note for page in pages for note in page.notes)],
             ),
         }

@@ -84,7 +84,10 @@ def wanted_tenant(access: Access, tenant: str | None) -> list[str | None]:
 
 
 def shown_notes(access: Access, of_collections: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """The notices about an answer, each once. A key for some tenants gets none about what else is in a collection."""
+    """The notices about an answer, each once. A key for some tenants gets none about what else is in a collection.
+
+    It is told which layouts are left out, because its own totals lack them.
+    """
     hidden = set() if access.tenants is None else set(of_collections)
     return [note for note in dict.fromkeys(notes) if note not in hidden]
 

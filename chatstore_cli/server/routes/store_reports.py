@@ -110,7 +110,7 @@ async def usage(
         if pricing is not None:
             missing, notes = pricing.missing_prices(), pricing.model_notes
             answer["prices"] = prices_row(pricing.mode.value, pricing.table.describe(), missing, notes)
-        shown = shown_notes(access, [*left_out, *remarks_of(readers)], [*left_out, *report.notes])
+        shown = shown_notes(access, remarks_of(readers), [*left_out, *report.notes])
         return text.body("items", after={**answer, "notes": shown})
 
     return json_response(await services.reading.run(read))

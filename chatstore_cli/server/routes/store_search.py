@@ -97,7 +97,7 @@ async def search(
             shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
-        notes = shown_notes(access, [*left_out, *found.collection_notes], [*left_out, *found.notes])
+        notes = shown_notes(access, found.collection_notes, [*left_out, *found.notes])
         return page.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 
     def _require(session_id: str) -> None:

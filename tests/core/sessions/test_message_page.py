@@ -9,6 +9,7 @@ import pytest
 from chatstore_cli.core.sessions.message_page import LARGEST_PAGE, MessagePlace, message_page, page_before, start_of
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
+from chatstore_cli.domain.queries import MessageSelection
 
 PAGE = 10
 
@@ -87,3 +88,24 @@ def test_the_place_of_a_deleted_message_has_no_page_before_it():
 def test_a_start_that_no_page_has_is_refused():
     with pytest.raises(BadValue):
         page_before(StoredBySequence([1, 2, 3]), "s", MessagePlace(skip=LARGEST_PAGE + 1, sequence=2), PAGE)
+
+
+def test_messages_that_are_deleted_between_two_pages_do_not_shift_the_next_one():
+    reader = Stored([number % 7 for number in range(30)])
+    page, place = message_page(reader, "s", MessagePlace(), PAGE)
+    assert numbers(page) == list(range(10))
+    kept = [each for each in reader.messages("s", MessageSelection()) if each.content not in ("2", "5")]
+    reader.messages = lambda session_id, selection: iter(kept)
+    assert numbers(message_page(reader, "s", place, PAGE)[0]) == list(range(10, 20))
+    del kept[7]  # the message that the place names: only its position is known
+    assert len(message_page(reader, "s", place, PAGE)[0]) == PAGE
+
+
+def test_messages_that_share_an_id_are_paged_to_their_end():
+    reader = Stored([])
+    reader.messages = lambda session_id, selection: (message(7, None) for _ in range(25))
+    place, pages = MessagePlace(), []
+    while place is not None:
+        page, place = message_page(reader, "s", place, PAGE)
+        pages.append(len(page))
+    assert pages == [10, 10, 5]
