@@ -13,9 +13,8 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 import chatstore_cli
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.session_registry.registry import SessionRegistry
-from chatstore_cli.domain.errors import BadValue, Conflict, ForeignCollection, NotAllowed, PrerequisiteRefused
+from chatstore_cli.domain.errors import BadValue, Conflict, ForeignCollection, PrerequisiteRefused
 from chatstore_cli.mongo.connection import Connection, connect
-from chatstore_cli.mongo.session_registry import store
 from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
 from tests.support.mongod import Mongod
 from tests.support.registry_stores import NOON, Ticking, statuses
@@ -145,7 +144,7 @@ class Counted(CommandListener):
     failed = succeeded
 
 
-def test_a_switch_takes_three_round_trips(mongod: Mongod, database: Documents) -> None:
+def test_a_switch_takes_two_round_trips(mongod: Mongod, database: Documents) -> None:
     counted = Counted()
     connection = connect(mongod.uri, database.name, timeout_seconds=10, listener=counted)
     registry = SessionRegistry(MongoRegistryStore(connection, Settings()))
@@ -154,44 +153,11 @@ def test_a_switch_takes_three_round_trips(mongod: Mongod, database: Documents) -
     for call in (lambda: registry.switch_workflow("ws", "c1"), lambda: registry.switch_workflow("ws", "missing")):
         counted.names.clear()
         call()
-        assert counted.names == ["find", "find", "update"]  # the entry, tombstones of its workflows, the change
+        assert counted.names == ["find", "update"]
     counted.names.clear()
     registry.attach("ws-2", "acme", "ann", "ws")
     registry.remove_session("ws-2")
     assert counted.names == []
-
-
-# --- deleted sessions ---------------------------------------------------------------------------------------------------
-
-
-def test_a_workflow_whose_session_was_deleted_is_completed(
-    chatstore: Any, registry: SessionRegistry, database: Documents
-) -> None:
-    """Its next change stores that. The deletion itself writes nothing to the registry."""
-    for chat_id in ("c1", "c2"):
-        facts = {"app_id": "acme", "user_id": "ann", "workflow_name": "Generator", "status": 0, "messages": []}
-        database["chat_sessions"].insert_one({"_id": chat_id, "chat_id": chat_id, **facts})
-    assert chatstore("sessions", "delete", "c2", "--yes").code == 0
-    assert registry.get_active_workflow("ws") is None
-    assert statuses(registry, "ws") == {"c1": "paused", "c2": "completed"}
-    [entry] = registry.client_sessions("acme", "ann")
-    assert (entry.active, [each.status for each in entry.workflows]) == (None, ["paused", "completed"])
-    assert registry.switch_workflow("ws", "c2") is None
-    assert registry.history("ws")[0].refused == "the workflow is completed"
-    assert [each["status"] for each in database[NAME].find_one({})["workflows"]] == ["paused", "active"]
-    registry.switch_workflow("ws", "c1")
-    assert [each["status"] for each in database[NAME].find_one({})["workflows"]] == ["active", "completed"]
-    assert registry.history("ws")[0].from_chat_id is None
-
-
-def test_a_user_who_may_not_read_tombstones_gets_the_workflows_as_they_are_stored(
-    registry: SessionRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def denied(*_: object) -> set[str]:
-        raise NotAllowed(what="not authorized")
-
-    monkeypatch.setattr(store, "deleted_sessions", denied)
-    assert statuses(registry, "ws") == {"c1": "paused", "c2": "active"}
 
 
 # --- the public class --------------------------------------------------------------------------------------------------

@@ -49,8 +49,5 @@ def test_the_answer_to_a_deleted_session_is_reported_and_not_stored(platform, la
         assert deleted.status_code == 200, deleted.text
         platform.responder.released.set()
         client.until("chat.error", lambda data: data["error_code"] == code and "stays deleted" in data["message"])
-        if layout == "workflow":  # it is no longer the active one
-            client.send("user.input.submit", text="more")
-            client.until("chat.error", lambda data: "No such workflow is open" in data["message"])
     rows = platform.services.stores.connection.database[collection]
     assert rows.count_documents({"$or": [{"_id": session_id}, {"chat_id": session_id}]}) == 0

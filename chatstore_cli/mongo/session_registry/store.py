@@ -1,20 +1,11 @@
-"""Entries of the session registry in one collection, one document each. Every change is one guarded update.
-
-A workflow whose session was deleted on purpose is read as completed: it cannot be continued. The next change of its entry
-stores that.
-"""
+"""Entries of the session registry in one collection, one document each. Every change is one guarded update."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
 
 from pymongo.errors import DuplicateKeyError
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import NotAllowed
-from chatstore_cli.domain.session_registry import COMPLETED, KEPT_SWITCHES, ClientSession, RegistryEntry, Switch
+from chatstore_cli.domain.session_registry import KEPT_SWITCHES, ClientSession, RegistryEntry, Switch
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.session_registry.documents import (
@@ -25,11 +16,8 @@ from chatstore_cli.mongo.session_registry.documents import (
     to_switches,
     workflow_documents,
 )
-from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions
 
 _STATE: Document = {"switches": 0}
-_LAYOUT = "workflow"
-_IDS_AT_ONCE = 1_000
 
 
 class MongoRegistryStore:
@@ -43,7 +31,7 @@ class MongoRegistryStore:
     def find(self, session: ClientSession) -> RegistryEntry | None:
         with driver_errors(f"looking up a client session in {self._name}"):
             found = self._entries.find_one({"_id": entry_id(session)}, _STATE)
-        return None if found is None else self._without_deleted([to_entry(found)])[0]
+        return None if found is None else to_entry(found)
 
     def change(self, before: RegistryEntry, after: RegistryEntry, switch: Switch) -> bool:
         require_writable(self._connection, self._name, OWN_ENTRIES)
@@ -82,20 +70,4 @@ class MongoRegistryStore:
         with driver_errors(f"listing client sessions in {self._name}"):
             of_user = {"$and": [{"app_id": app_id, "user_id": user_id}, OWN_ENTRIES.filter()]}
             rows = self._entries.find(of_user, _STATE).sort("updated_at", -1).limit(limit)
-            entries = [to_entry(row) for row in rows]
-        return self._without_deleted(entries)
-
-    def _without_deleted(self, entries: Sequence[RegistryEntry]) -> list[RegistryEntry]:
-        """The entries, with the workflows that were deleted on purpose as completed ones."""
-        opened = [each.chat_id for entry in entries for each in entry.workflows if each.status != COMPLETED]
-        deleted: set[str] = set()
-        # A user of the database who may not read tombstones gets the workflows as they are stored.
-        with suppress(NotAllowed), driver_errors(f"looking up sessions in {TOMBSTONES}"):
-            for start in range(0, len(opened), _IDS_AT_ONCE):
-                deleted |= deleted_sessions(self._connection, _LAYOUT, opened[start : start + _IDS_AT_ONCE])
-        return [_completed(entry, deleted) for entry in entries] if deleted else list(entries)
-
-
-def _completed(entry: RegistryEntry, chat_ids: set[str]) -> RegistryEntry:
-    workflows = (replace(each, status=COMPLETED) if each.chat_id in chat_ids else each for each in entry.workflows)
-    return replace(entry, workflows=tuple(workflows))
+            return [to_entry(row) for row in rows]
