@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
-import pymongo.common
 import pytest
 
 from tests.support import fork_server
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 pytest.register_assert_rewrite("chatstore_cli.testing")
-
-pymongo.common.MIN_HEARTBEAT_INTERVAL = 0.05
-"""Seconds that the driver's threads sleep. With its 0.5, each client of this process takes half a second to close."""
 
 MONGOD_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_MONGOD") == "1"
 POSTGRES_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_POSTGRES") == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +13,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from chatstore_cli.core.workflow.client_chats import cache_seed
+from chatstore_cli.domain.errors import Overdue
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.server.sockets import platform as platform_module
+from chatstore_cli.server.sockets.platform_replay import PlatformReplay
+from tests.support.mongod import poll
 from tests.support.platform_server import Client, PlatformServer, running
 from tests.support.served_app import settings_of
 
@@ -472,3 +477,31 @@ def test_a_frame_of_more_than_a_megabyte_closes_the_socket(platform: PlatformSer
             while True:
                 client.next()
         assert client.end() == 1009
+
+
+def test_turns_that_could_not_be_read_are_sent_without_a_further_change(
+    platform: PlatformServer, tenant: str, monkeypatch: pytest.MonkeyPatch
+):
+    path, readable, failures = platform.start_chat(tenant), threading.Event(), []
+    catch_up = PlatformReplay.catch_up
+
+    async def fails(replay: PlatformReplay) -> None:
+        if not readable.is_set():
+            failures.append(replay)
+            raise Overdue(what="No answer (database).", hint="")
+        await catch_up(replay)
+
+    def stored() -> int:
+        found = platform.services.stores.connection.database["chat_sessions"].find_one({"chat_id": path.split("/")[4]})
+        return len((found or {}).get("messages", []))
+
+    monkeypatch.setattr(platform_module, "_RETRY_SECONDS", 0.05)
+    with platform.client(path) as client:
+        client.until("chat.resume_boundary")
+        monkeypatch.setattr(PlatformReplay, "catch_up", fails)
+        client.send("user.input.submit", text="hello")
+        poll(lambda: stored() == 2, what="the answer in the database")
+        seen = len(failures)
+        poll(lambda: len(failures) > seen + 3, what="attempts without a change")
+        readable.set()
+        client.text("re: hello")

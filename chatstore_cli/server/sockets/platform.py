@@ -35,6 +35,8 @@ _LOG = logging.getLogger("chatstore.server")
 _PING_SECONDS = 120.0
 _POLL_SECONDS = 60.0
 """How often a socket reads without a reported change, for example after the thread that follows changes has failed."""
+_RETRY_SECONDS = 2.0
+"""Seconds after which turns that could not be read are looked for again: no change may come that would report them."""
 _TRY_AGAIN_LATER = 1013
 _DEFAULT_KEY = "default"
 _SLOW_READER = "SLOW_READER"
@@ -165,30 +167,33 @@ class _PlatformSocket:
             lambda change: replay.is_concerned(change.session), lambda session: replay.follows(*session)
         ) as subscription:
             while True:
-                await self._send_told(subscription.take_told())
+                is_caught_up = await self._send_told(subscription.take_told())
                 if subscription.missed_frames:
                     self._frames.overflowed = True
-                await subscription.next(_POLL_SECONDS)
+                await subscription.next(_POLL_SECONDS if is_caught_up else _RETRY_SECONDS)
                 subscription.forget_waiting()  # one replay covers them all
 
-    async def _send_told(self, told: Sequence[Told]) -> None:
-        """Send these frames and all turns that are stored by now, before the first frame that comes after turns."""
-        is_caught_up = False
-        for frame, after_turns in told:
-            if after_turns and not is_caught_up:
-                await self._catch_up()
-                is_caught_up = True
-            self._frames.send(frame)
-        if not is_caught_up:
-            await self._catch_up()
+    async def _send_told(self, told: Sequence[Told]) -> bool:
+        """Send these frames and all turns that are stored by now, before the first frame that comes after turns.
 
-    async def _catch_up(self) -> None:
+        Returns whether the turns could be read.
+        """
+        is_caught_up: bool | None = None
+        for frame, after_turns in told:
+            if after_turns and is_caught_up is None:
+                is_caught_up = await self._catch_up()
+            self._frames.send(frame)
+        return await self._catch_up() if is_caught_up is None else is_caught_up
+
+    async def _catch_up(self) -> bool:
         try:
             await self._replay.catch_up()
+            return True
         except ChatstoreError as error:
             _LOG.warning("Live turns of a socket: %s", error.as_text())
         except Exception:  # noqa: BLE001 - one failure must not end the live turns of the socket
             _LOG.exception("Live turns of a socket.")
+        return False
 
     async def _ping(self) -> None:
         while True:
