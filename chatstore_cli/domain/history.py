@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -60,6 +60,9 @@ class StoredHistory(Protocol):
 
     def tombstone(self, session_id: str) -> Tombstone | None:
         """The tombstone of the session if it was deleted on purpose: what it covers, a flush does not restore."""
+
+    def tombstones(self, session_ids: Collection[str]) -> Mapping[str, Tombstone]:
+        """The tombstones of those of the sessions that were deleted on purpose."""
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
         """The newest stored messages, oldest first: `limit` of them or all at or after `since`, whichever is fewer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -176,6 +176,10 @@ class MongoChatStorage:
     def tombstone(self, session_id: str) -> Tombstone | None:
         """The tombstone of the session if it was deleted on purpose: what it covers, journals must not restore."""
         return self._stored_history.tombstone(session_id)
+
+    def tombstones(self, session_ids: Collection[str]) -> Mapping[str, Tombstone]:
+        """The tombstones of those of the sessions that were deleted on purpose, in one look-up."""
+        return self._stored_history.tombstones(session_ids)
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> Sequence[StoredMessage]:
         """The newest stored messages, oldest first: at most `limit`, or back to `since`, and those as old as the oldest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from pymongo.database import Database
 
 from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.domain.responding import Part, Question
+from chatstore_cli.domain.tombstones import Tombstone
 from chatstore_cli.server.turns.deletion_lookup import DeletionLookup
 from tests.conftest import Chatstore
 from tests.support.mongod import Mongod, poll
@@ -151,14 +152,14 @@ def test_a_deletion_between_the_question_and_its_history_leaves_the_question_out
     """The responder still answers: the user waits for it."""
     questions = answering(client.server)
     storage = client.server.services.storage
-    find = storage.tombstone
+    find = storage.tombstones
 
-    def deleted_first(session_id: str) -> Any:
+    def deleted_first(session_ids: Collection[str]) -> Any:
         monkeypatch.undo()
         delete()
-        return find(session_id)
+        return find(session_ids)
 
-    monkeypatch.setattr(storage, "tombstone", deleted_first)
+    monkeypatch.setattr(storage, "tombstones", deleted_first)
     assert client.say("asked") == "answer 1"
     assert (questions[-1].text, list(questions[-1].history)) == ("asked", [])
     assert client.stored == client.shown == []
@@ -190,12 +191,13 @@ def test_during_an_outage_one_answer_in_some_seconds_waits_for_mongodb(client, m
     asked: list[float] = []
     is_away = True
 
-    def tombstone(session_id: str) -> None:
+    def tombstones(session_ids: Collection[str]) -> Mapping[str, Tombstone]:
         asked.append(now[0])
         if is_away:
             raise Unreachable(what="away")
+        return {}
 
-    monkeypatch.setattr(client.server.services.storage, "tombstone", tombstone)
+    monkeypatch.setattr(client.server.services.storage, "tombstones", tombstones)
     for now[0] in (100.0, 101.0, 104.0, 106.0, 107.0):
         client.say("asked")
     assert asked == [100.0, 106.0]
@@ -203,6 +205,56 @@ def test_during_an_outage_one_answer_in_some_seconds_waits_for_mongodb(client, m
     for now[0] in (108.0, 112.0, 113.0):
         client.say("asked")
     assert asked == [100.0, 106.0, 112.0, 113.0]
+
+
+class Lookups:
+    """A storage and its threads. Each look-up ends when the test releases it."""
+
+    def __init__(self) -> None:
+        self.asked: list[set[str]] = []
+        self.released = asyncio.Event()
+
+    async def run(self, call: Callable[[], Any], *, seconds: float) -> Any:
+        """Make the look-up, and answer when it is released."""
+        call()
+        await self.released.wait()
+
+    def tombstones(self, session_ids: Collection[str]) -> Mapping[str, Tombstone]:
+        """What was asked for is noted."""
+        self.asked.append(set(session_ids))
+        return {}
+
+
+async def waiting_for(lookup: DeletionLookup, session: str) -> asyncio.Task[None]:
+    """A task that waits for the session's look-up."""
+    task = asyncio.create_task(lookup.forget_deleted(session, 1.0))
+    await asyncio.sleep(0)
+    return task
+
+
+def test_answers_that_wait_at_the_same_time_share_a_look_up():
+    async def main() -> list[set[str]]:
+        lookups: Any = Lookups()
+        lookup = DeletionLookup(lookups, lookups, lookups)
+        tasks = [await waiting_for(lookup, each) for each in ("a", "b", "c", "b", "a")]
+        lookups.released.set()
+        await asyncio.gather(*tasks)
+        return lookups.asked
+
+    assert asyncio.run(main()) == [{"a"}, {"a", "b", "c"}]
+
+
+def test_an_answer_whose_client_is_gone_leaves_its_look_up_to_the_others():
+    async def main() -> list[set[str]]:
+        lookups: Any = Lookups()
+        lookup = DeletionLookup(lookups, lookups, lookups)
+        gone, other, third = [await waiting_for(lookup, each) for each in ("a", "b", "a")]
+        gone.cancel()
+        lookups.released.set()
+        await asyncio.gather(other, third)
+        return lookups.asked
+
+    assert asyncio.run(main()) == [{"a"}, {"a", "b"}]
 
 
 def raises(error: Exception) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from chatstore_cli.domain.history import NewestInstants, StoredMessage
@@ -34,10 +34,15 @@ class MongoHistory:
         self._name = collection
 
     def tombstone(self, session_id: str) -> Tombstone | None:
-        if not is_storable(session_id):
-            return None
-        with driver_errors(f"looking up session {session_id!r}"):
-            return tombstones_of(self._connection, LAYOUT, [session_id]).get(session_id)
+        return self.tombstones([session_id]).get(session_id)
+
+    def tombstones(self, session_ids: Collection[str]) -> Mapping[str, Tombstone]:
+        known = [session_id for session_id in session_ids if is_storable(session_id)]
+        if not known:
+            return {}
+        doing = f"session {known[0]!r}" if len(known) == 1 else f"{len(known)} sessions"
+        with driver_errors(f"looking up {doing}"):
+            return tombstones_of(self._connection, LAYOUT, known)
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
         doing = f"reading session {session_id!r} in {self._name}"

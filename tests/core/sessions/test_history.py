@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +47,9 @@ class Storage:
         if self.failure is not None:
             raise self.failure
         return self.deleted
+
+    def tombstones(self, session_ids: Collection[str]) -> Mapping[str, Tombstone]:
+        raise NotImplementedError
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
         rows = sorted(self.rows, key=row_place)
