@@ -25,7 +25,15 @@ INTERNAL = {
         "remembered_sessions",
         "start_over_after_fork",
     },
-    "MongoChatStorage": {"newest_stored", "rules", "stored_contents", "stores", "tombstone", "with_settings"},
+    "MongoChatStorage": {
+        "newest_stored",
+        "rules",
+        "stored_contents",
+        "stores",
+        "tombstone",
+        "tombstones",
+        "with_settings",
+    },
     "ChatPersistenceWorker": {"start_over_after_fork"},
 }
 """What only the library's own parts use: cache, storage and worker use it of each other, and they are synchronous."""
