@@ -249,8 +249,8 @@ def found_by_search(server: Any, layout: str, messages: int, number: int) -> str
 
 
 def link(html: str, mark: str) -> str:
-    """The link of a view that has this attribute."""
-    [found] = [part for part in html.split("<a ") if mark in part.partition(">")[0]]
+    """The link of a view that has this attribute. It may be above and below the messages."""
+    found = next(part for part in html.split("<a ") if mark in part.partition(">")[0])
     return unescape(found.partition('href="')[2].partition('"')[0])
 
 
