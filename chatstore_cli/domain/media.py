@@ -17,7 +17,7 @@ _DATA_URI = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*?;base6
 _WRITTEN_URI = re.compile(
     r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w.+%-]+(?:=[\w.+%-]*)?)*,(?P<data>[\w!$&'()*+,;=:@/?%~.-]*)", re.ASCII
 )
-"""A data URI (RFC 2397) with a media type whose data is text in percent-encoding. Text with a space is none."""
+"""A data URI (RFC 2397) with a media type whose data is text in percent-encoding. A text with a space is not a data URI."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{512,}={0,2}")
 """Text this long without a space, a full stop or a line feed is data in base64."""
 _SHOWN_ADDRESS = 200

@@ -233,9 +233,10 @@ def _key(message: Message) -> tuple[datetime, int]:
 
 
 def start_of(page: Sequence[Message]) -> MessagePlace:
-    """Where a page begins, for `page_before`: a message of it, and as `skip` how many messages of the page are before that.
+    """The place at which a page begins, for `page_before`. The page must have at least one message.
 
-    It is the first message with a sequence, or else the first one. The page has at least one message.
+    The place names the first message with a sequence, or else the first one. `skip` is the number of messages of the page
+    before that message.
     """
     index = next((index for index, message in enumerate(page) if message.sequence is not None), 0)
     named = page[index]
@@ -247,7 +248,7 @@ def page_before(
 ) -> tuple[list[Message], MessagePlace | None]:
     """At most `limit` messages that end where another page begins (see `start_of`), and the place after them.
 
-    No messages if there are none, or if the session no longer has the message that the start names.
+    The result is empty if no message is before the page, or if the message that the start names was deleted.
     """
     if start.skip > LARGEST_PAGE:
         raise BadValue(name="--cursor", value=start.to_cursor(), expected="the start of a page")

@@ -254,7 +254,7 @@ def _content(answer: Response) -> dict[str, Any]:
 
 
 def _place(hit: dict[str, Any]) -> MessagePlace:
-    """Where a message that was found is in its session."""
+    """The place of a found message in its session."""
     moment = hit["created_at"]
     created_at = None if moment is None else as_utc(datetime.fromisoformat(moment))
     return MessagePlace(created_at=created_at, sequence=hit["sequence"], message_id=hit["message_id"])

@@ -49,7 +49,8 @@ class Storage:
         return self.deleted
 
     def tombstones(self, session_ids: Collection[str]) -> Mapping[str, Tombstone]:
-        raise NotImplementedError
+        deleted = self.deleted
+        return {} if deleted is None else dict.fromkeys(session_ids, deleted)
 
     def newest_stored(self, session_id: str, limit: int, since: datetime | None) -> list[StoredMessage]:
         rows = sorted(self.rows, key=row_place)

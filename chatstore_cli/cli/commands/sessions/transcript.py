@@ -96,7 +96,7 @@ def transcript(
 
 
 def _readable(invocation: Invocation, readers: Readers) -> Readers:
-    """The readers of the layouts that the user may read; a notice names the others. Raises NotAllowed if there is none."""
+    """The readers of the layouts that the user may read; a notice names the others. Raises NotAllowed if the user may read no layout."""
     from chatstore_cli.wiring.readable import readable_sessions
 
     kept, denied = {}, None
