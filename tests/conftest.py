@@ -294,11 +294,13 @@ def module_database(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[Datab
 
 
 @pytest.fixture
-def connection(mongod: Mongod, database: Database[dict[str, Any]]) -> Connection:
-    """A Connection to the test's database."""
+def connection(mongod: Mongod, database: Database[dict[str, Any]]) -> Iterator[Connection]:
+    """A Connection to the test's database, closed after the test."""
     from chatstore_cli.mongo.connection import connect
 
-    return connect(mongod.uri, database.name, timeout_seconds=10)
+    connection = connect(mongod.uri, database.name, timeout_seconds=10)
+    yield connection
+    connection.client.close()
 
 
 @pytest.fixture

@@ -134,18 +134,20 @@ def connect(
     if "\x00" in database or not database or any(sign in database for sign in '/\\. "$'):
         raise BadValue(name="mongo.database", value=database, expected="a database name")
     milliseconds = max(1, int(timeout_seconds * 1000))
-    limits = {
+    options_of_chatstore = {
+        "appName": "chatstore",
         "serverSelectionTimeoutMS": milliseconds,
         "connectTimeoutMS": milliseconds,
         "socketTimeoutMS": None if answer_seconds is None else int(answer_seconds * 1000),
     }
     options = uri.partition("?")[2].lower()
-    defaults: dict[str, Any] = {name: limit for name, limit in limits.items() if name.lower() + "=" not in options}
+    defaults: dict[str, Any] = {
+        name: value for name, value in options_of_chatstore.items() if name.lower() + "=" not in options
+    }
     concern: int | str = int(write_concern) if write_concern.isdigit() else write_concern
     try:
         client: MongoClient[Document] = MongoClient(
             uri,
-            appname="chatstore",
             tz_aware=True,
             uuidRepresentation="unspecified",  # else a UUID of a wrong length fails the whole answer: see bytes_text
             unicode_decode_error_handler="replace",

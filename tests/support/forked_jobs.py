@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from pymongo import MongoClient
+
+from tests.support.mongod import poll
 from tests.support.paths import ROOT
 
 
@@ -22,11 +26,14 @@ class ForkedJobs:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._server = ""
         self._target: dict[str, str] = {}
+        self._application = f"jobs-{os.getpid()}-{process.pid}"
 
     def write_to(self, uri: str, database: str) -> None:
         """The database of the next jobs."""
-        self._target = {"uri": uri, "database": database}
+        self._server = uri
+        self._target = {"uri": f"{uri}&appName={self._application}", "database": database}
 
     def run(self, *jobs: dict[str, Any]) -> list[int]:
         """The exit codes of the jobs (-9: killed). The script decides what a job means.
@@ -43,10 +50,26 @@ class ForkedJobs:
         self._process.stdin.flush()
 
     def wait(self) -> list[int]:
-        """The exit codes of the jobs that were started, once all of them have ended."""
+        """The exit codes of the jobs that were started, once all of them have ended.
+
+        What a killed job has sent is carried out too by then, or never: the server can begin it after the process has
+        ended.
+        """
         assert self._process.stdout is not None
         codes: list[int] = json.loads(self._process.stdout.readline())
+        if -signal.SIGKILL in codes:
+            self._wait_until_disconnected()
         return codes
+
+    def _wait_until_disconnected(self) -> None:
+        connections = [
+            # Without idle sessions: the transaction of a killed job outlives its connection.
+            {"$currentOp": {"allUsers": True, "idleConnections": True, "idleSessions": False}},
+            {"$match": {"appName": self._application}},
+        ]
+        client: MongoClient[dict[str, Any]]
+        with MongoClient(self._server) as client:
+            poll(lambda: not list(client.admin.aggregate(connections)), what="the end of the killed jobs' connections")
 
 
 @contextmanager
