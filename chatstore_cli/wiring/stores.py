@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chatstore_cli.mongo.command_monitor import CommandCallbacks
     from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.mongo.embedded.server import EmbeddedServer
+    from chatstore_cli.mongo.layouts.rights import LayoutRights
     from chatstore_cli.mongo.waiting import WaitingNotice
     from chatstore_cli.postgres.database import PostgresDatabase
 
@@ -275,6 +276,13 @@ class Stores:
         from chatstore_cli.mongo.maintenance.server_probe import MongoServerProbe
 
         return MongoServerProbe(self.connection)
+
+    @cached_property
+    def layout_rights(self) -> LayoutRights:
+        """Which layouts the user of MongoDB may read. Use wiring/readable.py."""
+        from chatstore_cli.mongo.layouts.rights import LayoutRights
+
+        return LayoutRights(self.connection, self.settings)
 
     @cached_property
     def document_samples(self) -> DocumentSamples:
