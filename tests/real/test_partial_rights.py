@@ -333,6 +333,22 @@ def test_the_server_is_asked_for_the_rights_now_and_then(guarded: Mongod, uri_wi
         connection.client.close()
 
 
+def test_requests_do_not_ask_for_the_rights_one_by_one(
+    guarded: Mongod, uri_without: Callable[..., str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "SECONDS_TRUSTED", 3_600.0)
+
+    def asked() -> int:
+        commands = guarded.client().admin.command("serverStatus")["metrics"]["commands"]
+        return int(commands["connectionStatus"]["total"])
+
+    with served(settings_of(tmp_path, uri_without("chat_threads"), "chats")) as server:
+        before = asked()
+        for path in ("/store/sessions", "/store/search?text=e", "/store/usage", "/store/session?id=chat-ours") * 3:
+            assert server.client.get(path).status_code == 200
+        assert asked() - before == 1
+
+
 def test_the_server_follows_changes_of_the_rights(
     guarded: Mongod, uri_without: Callable[..., str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
