@@ -127,6 +127,8 @@ def test_a_dropped_line_never_comes_back(chatstore: Chatstore, database: Documen
     assert chatstore("flush-cache", "--ignore-ledger").code == 0
     assert json.loads(chatstore("cache", "status", "-o", "json").out)["to_quarantine"] == 0
     os.utime(folder / "s1.jsonl", (0, 0))
+    plan = chatstore("cache", "prune", "--older-than", "2026-03-03")
+    assert "Every line of them is stored, except 3 lines that were dropped from the quarantine:" in plan.err
     pruned = chatstore("cache", "prune", "--older-than", "2026-03-03", "--yes", "-o", "json")
     [row] = json.loads(pruned.out)["items"]
     reason = "3 were dropped from the quarantine, the others are stored"
