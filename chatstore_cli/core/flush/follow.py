@@ -137,7 +137,9 @@ class Follower:
         self._failure: BaseException | None = None
         self.total = FlushResult()
         self.rounds = 0
-        """Rounds that were completed."""
+        """Rounds that were completed before a stop was requested."""
+        self.answered = False
+        """Whether the database has answered at all: without it, no journal is read."""
 
     # --- the calling thread ------------------------------------------------------------------------------------------
 
@@ -202,7 +204,8 @@ class Follower:
                 scan_seconds, had_work = self._round()
                 pause = max(pause, scan_seconds * _PAUSE_PER_SCAN_SECOND)
                 failures = 0
-                self.rounds += 1
+                if not self._stopping.is_set():  # else its journals may be unread
+                    self.rounds += 1
                 if self._rules.once and (not had_work or self.rounds >= _MOST_ROUNDS_WITH_ONCE):
                     self._raise_remaining_error()
                     return
@@ -224,6 +227,7 @@ class Follower:
         scan_seconds = self._monotonic() - started
         self._notices.ignored_files(scan.ignored)
         collection = self._retry_policy.call(self._store.collection_id)
+        self.answered = True
         if collection != self._collection:  # dropped, or new: it does not have what was stored before
             self._flushed.clear()
             self._failed.clear()

@@ -127,6 +127,21 @@ def test_only_files_with_another_stamp_are_opened_again(following: Following):
     assert len(following.results) == 2
 
 
+def test_a_round_that_is_stopped_before_its_flush_is_not_counted(following: Following):
+    following.write("a.jsonl", 1)
+    ask = following.store.collection_id
+    stopped = threading.Event()
+
+    def asked_while_it_is_stopped() -> str | None:
+        stopped.set()
+        assert following.follower._stopping.wait(60)
+        return ask()
+
+    following.store.collection_id = asked_while_it_is_stopped
+    following.follower.run(lambda: int(stopped.is_set()))
+    assert (following.journals.opened, following.follower.rounds, following.follower.answered) == ([], 0, True)
+
+
 def test_a_server_that_does_not_answer_is_reported_while_its_answer_is_awaited(following: Following):
     following.write("a.jsonl", 1)
     answered = threading.Event()
