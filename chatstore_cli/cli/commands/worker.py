@@ -80,7 +80,7 @@ def worker(
         result, ignored, not_read = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
             emit_flush(invocation, result, ignored, not_read=not_read)
-        invocation.say_where_stored(result.stored + result.already_stored)
+        invocation.say_where_stored(result.stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 

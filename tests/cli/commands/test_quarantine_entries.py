@@ -87,7 +87,8 @@ def test_an_edit_that_is_not_right_changes_nothing(chatstore: Chatstore, databas
     database.command("collMod", "chat_messages", validator={"role": {"$ne": "system"}})
     outcome = chatstore("cache", "quarantine", "edit", "1", "--set", "role=system", "-o", "json")
     assert (outcome.code, json.loads(outcome.out)["result"]) == (7, "quarantined"), outcome.err
-    assert chatstore("cache", "quarantine", "edit", "2", "--set", "role=user").code == 2  # not a JSON object
+    outcome = chatstore("cache", "quarantine", "edit", "2", "--set", "role=user")
+    assert (outcome.code, "--set: the line is not a JSON object. Correct" in outcome.err) == (2, True), outcome.err
     assert chatstore("cache", "quarantine", "edit", "1", "--set", "role").code == 2
     assert chatstore("cache", "quarantine", "edit", "1").code == 2  # no terminal for an editor
     assert chatstore("cache", "quarantine", "edit", "1", "--read-only", "--set", "role=user").code == 4
