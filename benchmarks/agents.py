@@ -24,6 +24,7 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 SMALL = 1_000
 DATABASE = "chatstore_benchmark_agents_{}"
@@ -34,22 +35,12 @@ VERSIONS = 5
 
 def main() -> None:
     """Print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--agents", type=int, default=100_000, help="agents in the large database (default 100000)")
     parser.add_argument("--rounds", type=int, default=300, help="calls of each side of a figure (default 300)")
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     chosen = parser.parse_args()
-    if chosen.uri:
-        measure(chosen.uri, chosen)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(server.uri, chosen)
-        finally:
-            server.remove()
+    with server_uri(chosen.uri) as uri:
+        measure(uri, chosen)
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:
