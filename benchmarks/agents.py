@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -146,7 +147,7 @@ def measure_resolver(figures: Figures, uri: str, collection: Any, rounds: int) -
     ids = [document["_id"] for document in collection.find({"deletedAt": None}, {"_id": 1}).limit(rounds)]
     overrides = {"engine": {"llm": "openai/gpt-4o"}, "greeting": "Hello", "tools": ["*"]}
     resolver = AgentConfigResolverService(uri, collection.database.name)
-    ours, theirs = iter(ids * 2), iter(ids * 2)
+    ours, theirs = cycle(ids), cycle(ids)
     resolver.resolve(str(ids[0]))
     bare_collection = resolver._stores.connection.database[collection.name]  # of the same client, as idle as ours
     resolved, bare = in_turn(

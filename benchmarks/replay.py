@@ -132,7 +132,7 @@ def row_of(turn: Any, source: Document) -> Document:
     """One turn with all its fields."""
     (
         _, role, content, message_id, sequence, name, created_at, event_type, stored_source, tool_calls, tool_call_id,
-        metadata,
+        metadata, _,
     ) = turn.message  # fmt: skip
     return {
         "transcript_source": source,
