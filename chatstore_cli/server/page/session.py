@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
-from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone, is_at
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
@@ -32,6 +33,8 @@ _ROWS = 50
 COUNTED = 1_000
 """Messages are counted up to this many, so that a long session opens as quickly as a short one."""
 _FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
+_DELETED_PLACE = "The message at which the last page began or ended was deleted. These are the first messages."
+_DELETED_HIT = "The session does not have this message, or no longer. These are its first messages."
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
 
@@ -47,6 +50,7 @@ class _Page(NamedTuple):
     messages: list[Message]
     following: MessagePlace | None
     has_previous: bool
+    note: str = ""
 
 
 def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
@@ -87,16 +91,26 @@ async def session(
             return found, _ending(*earlier)
         if wanted is not None:
             page, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
-            return found, _Page(page, following, has_previous=_is_preceded(reader, session_id, page))
+            note = "" if any(is_at(message, wanted) for message in page) else _DELETED_HIT
+            return found, _Page(page, following, _is_preceded(reader, session_id, page), note)
         place = MessagePlace.from_cursor(after) if after else MessagePlace()
         return found, _Page(*message_page(reader, session_id, place, _ROWS), has_previous=bool(after))
 
-    found, page = await services.reading.run(read)
+    def read_or_begin() -> tuple[Session, _Page]:
+        try:
+            return read()
+        except PlaceGone:
+            reader, found = readable_session(services.stores, layout or None, session_id, access, COUNTED)
+            first = message_page(reader, session_id, MessagePlace(), _ROWS)
+            return found, _Page(*first, has_previous=False, note=_DELETED_PLACE)
+
+    found, page = await services.reading.run(read_or_begin)
     await note_shown(services, access, found, page.messages)
 
     def values() -> dict[str, Any]:
         return {
             "session": found,
+            "note": page.note,
             "facts": facts_of(found, TimeDisplay(view.zone)),
             "can_delete": access.right.includes(Right.ADMIN),
             "turns": turns_of(page.messages, wanted),

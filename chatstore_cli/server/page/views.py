@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from chatstore_cli.core.sessions.message_page import MessagePlace
+from chatstore_cli.core.sessions.message_place import MessagePlace
 from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
 from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.domain.message import ROLES
