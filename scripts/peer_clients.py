@@ -212,7 +212,7 @@ def main() -> int:
     checks = Checks()
     stores = Stores(Settings(mongo=MongoSettings(uri=given.uri)), say=print)
     try:
-        with spawned_server(stores, None, print) as server:
+        with spawned_server(stores, (None, None), print) as server:
             check_the_chat_application(server, checks)
             check_the_platform(server, checks)
             print()

@@ -18,6 +18,14 @@ def require_server_extra() -> None:
         raise WrongUse(what=what, hint="Install the extra: pip install 'chatstore-cli[server]'")
 
 
+def require_server_and_api_extras() -> None:
+    """Raise WrongUse if a package is missing that `chatstore verify --spawn` needs."""
+    missing = _missing(tuple(dict.fromkeys((*_OF_SERVER, *_OF_API))))
+    if missing:
+        what = f"--spawn needs packages that are not installed: {', '.join(missing)}."
+        raise WrongUse(what=what, hint="Install the extras: pip install 'chatstore-cli[server,api]'")
+
+
 def can_check_server() -> bool:
     """Whether `chatstore verify --spawn` can run: it needs the extras `server` and `api`."""
     return not _missing((*_OF_SERVER, *_OF_API))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import ChatstoreError, WrongUse
+from chatstore_cli.domain.errors import ChatstoreError, Overdue, WrongUse
+from chatstore_cli.wiring.system import interrupts_deferred
 
 if TYPE_CHECKING:
     from chatstore_cli.config.settings import Settings
@@ -36,24 +38,54 @@ class SpawnedServer:
 
 
 @contextmanager
-def spawned_server(stores: Stores, config: str | None, say: Callable[[str], None]) -> Iterator[SpawnedServer]:
+def spawned_server(
+    stores: Stores, source: tuple[str | None, str | None], say: Callable[[str], None]
+) -> Iterator[SpawnedServer]:
     """Start a server on a free port of loopback. At the end it is stopped, and its database and folder are removed.
 
-    `config` is the file named with --config. Raises ChatstoreError, with the end of its log, if the server does not start.
+    `source` is what --config and --profile name. Raises Unreachable or NotAllowed if no database can be created on MongoDB, and
+    ChatstoreError, with the end of its log, if the server does not start. An interrupt during the start or the removal
+    waits for its end: otherwise a server, a database or a folder would remain.
     """
     if stores.settings.mongo.uri.startswith("mongomock"):
         raise WrongUse(what="--spawn needs a MongoDB server.", hint="Set mongo.uri: embedded, or the URI of a server.")
     database = f"chatstore_verify_{secrets.token_hex(4)}"
-    with tempfile.TemporaryDirectory(prefix="chatstore-verify-") as name:
-        folder = Path(name)
-        settings = _scratch_settings(stores.settings, database, folder)
-        log = folder / "server.log"
-        process = _start(_environment(settings, os.environ), config, log)
-        try:
-            yield SpawnedServer(_url_of(process, log), settings, log)
-        finally:
-            _stop(process)
-            _drop(stores, database, say)
+    _require_database(stores, database)
+    with ExitStack() as stack:
+        with interrupts_deferred():
+            folder = Path(stack.enter_context(_temporary_folder()))
+            settings = _scratch_settings(stores.settings, database, folder)
+            log = folder / "server.log"
+            process = _start(_environment(settings, os.environ), source, log)
+            stack.callback(_remove, process, stores, database, say)
+        yield SpawnedServer(_url_of(process, log), settings, log)
+
+
+def _require_database(stores: Stores, database: str) -> None:
+    """Raise Unreachable or NotAllowed, as any command does, if the database cannot be created and removed."""
+    from chatstore_cli.mongo.scratch_database import prove_database
+
+    seconds = stores.settings.mongo.timeout_seconds
+    stores.connection.reach(seconds)
+    with interrupts_deferred():
+        prove_database(stores.connection, database, seconds)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder that is removed at the end, whatever interrupts that."""
+    folder = tempfile.mkdtemp(prefix="chatstore-verify-")
+    try:
+        yield folder
+    finally:
+        with interrupts_deferred():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(process: subprocess.Popen[str], stores: Stores, database: str, say: Callable[[str], None]) -> None:
+    with interrupts_deferred():
+        _stop(process)
+        _drop(stores, database, say)
 
 
 def _scratch_settings(settings: Settings, database: str, folder: Path) -> Settings:
@@ -84,8 +116,9 @@ def _environment(settings: Settings, outer: Mapping[str, str]) -> dict[str, str]
     return {**outer, **of_run}
 
 
-def _start(environment: Mapping[str, str], config: str | None, log: Path) -> subprocess.Popen[str]:
-    named = ["--config", config] if config else []
+def _start(environment: Mapping[str, str], source: tuple[str | None, str | None], log: Path) -> subprocess.Popen[str]:
+    options = zip(("--config", "--profile"), source, strict=True)
+    named = [word for option, value in options if value for word in (option, value)]
     command = [
         sys.executable,
         "-m",
@@ -117,13 +150,14 @@ def _url_of(process: subprocess.Popen[str], log: Path) -> str:
     from chatstore_cli.web.time_limit import run_within
 
     assert process.stdout is not None
-    line = run_within(_SECONDS_TO_START, "starting the server", process.stdout.readline)
-    with suppress(ValueError, KeyError):
+    with suppress(ValueError, KeyError, Overdue):
+        line = run_within(_SECONDS_TO_START, "starting the server", process.stdout.readline)
         return str(json.loads(line)["url"])
-    lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-    raise ChatstoreError(
-        what=f"The server did not start: {' '.join(lines)}", hint="Run chatstore serve to see its log."
-    )
+    reason = " ".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+    if not reason:
+        status = process.poll()
+        reason = "it printed nothing" if status is None else f"its process ended with status {status}"
+    raise ChatstoreError(what=f"The server did not start: {reason}", hint="Run chatstore serve to see its log.")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -52,6 +52,27 @@ def ending_is_interruption() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """INT, TERM and HUP wait for the end of the block, which starts or removes something as a whole.
+
+    At the end the last of them is raised again, so that it has its usual effect.
+    """
+    received: list[int] = []
+    earlier = {
+        number: signal.signal(number, lambda number, _frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[-1])
+
+
 def translate_uncaught_error(error: Exception) -> ChatstoreError | None:
     """The ChatstoreError for an error of the driver or the system that no adapter caught; None for a bug."""
     if "pymongo" in sys.modules:  # otherwise it is not an error of the driver, which need not be imported

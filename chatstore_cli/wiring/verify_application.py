@@ -39,12 +39,12 @@ def opened_application(
     options: ApplicationOptions,
     *,
     spawn: bool,
-    config: str | None,
+    source: tuple[str | None, str | None],
     say: Callable[[str], None],
 ) -> Iterator[ApplicationChecks | None]:
     """The checks of the application at a URL, or of a server that runs inside the block; None without either.
 
-    Raises WrongUse for invalid options, and ChatstoreError if the server does not start.
+    `source` is what --config and --profile name, for that server. Raises WrongUse for invalid options, and ChatstoreError if the server does not start.
     """
     if not spawn:
         yield None if api_url is None else application_checks(stores, api_url, options)
@@ -57,7 +57,7 @@ def opened_application(
         raise WrongUse(what="--spawn cannot be combined with --api-url or --log.", hint="Remove one of them.")
     if options.read_only:
         raise WrongUse(what="--spawn writes, and --read-only is set.", hint="Remove one of them.")
-    with ending_is_interruption(), spawned_server(stores, config, say) as server:
+    with ending_is_interruption(), spawned_server(stores, source, say) as server:
         of_server = Stores(server.settings, say=lambda _: None)
         try:
             yield application_checks(of_server, server.url, options._replace(logs=[str(server.log)]), is_own=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from chatstore_cli.cli.extras import require_server_and_api_extras
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
@@ -76,22 +77,24 @@ def verify(
 
     --spawn does the same with a server that it starts: chatstore serve on a free port, with a new database on the
     configured MongoDB, new journals, and the responder `echo`. It also checks replay, a general chat, a saved agent and
-    the page. At the end it stops the server, and removes the database and the folder. It needs the extras `api` and
-    `server`.
+    the page. At the end it stops the server, and removes the database and the folder, also after Ctrl-C. It needs the
+    extras `api` and `server`, and a user who may create a database. If MongoDB cannot be reached, it exits with status 5
+    and runs no check.
     """
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
     stores, checks, broken = _checks(invocation, paths or [])
     if api_url is None and not spawn:
         _require_url({"--ws-path": ws_path, "--header": header, "--log": log, "--deadline": deadline}, only)
+    if spawn:
+        require_server_and_api_extras()
     if broken is not None and spawn:
         raise broken
     from chatstore_cli.wiring.verify_application import ApplicationOptions, opened_application
 
     options = ApplicationOptions(header or [], ws_path, deadline, log or [], invocation.options.read_only)
-    opened = opened_application(
-        stores, api_url, options, spawn=spawn, config=invocation.options.config, say=invocation.say
-    )
+    source = invocation.options.config, invocation.options.profile
+    opened = opened_application(stores, api_url, options, spawn=spawn, source=source, say=invocation.say)
     with opened as application:
         results = _run(invocation, checks, application, _names(only), _names(skip), broken)
     rows = [check_row(result) for result in results]

@@ -99,7 +99,7 @@ class ApplicationRun:
             try:
                 self.documents().read(self.session_id)
             except ChatstoreError as error:
-                hint = "No message is sent, because its documents could not be removed."
+                hint = f"No message is sent, because its documents could not be removed. {error.hint or ''}".rstrip()
                 self._database_error = ChatstoreError(what=error.message, hint=hint)
         if self._database_error is not None:
             raise self._database_error

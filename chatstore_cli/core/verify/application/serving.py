@@ -30,7 +30,12 @@ def serving_checks(run: ApplicationRun) -> list[Check]:
         "api-agent": _agent,
         "api-page": _page,
     }
-    return [Check(name, partial(check, run), _SERVER) for name, check in checks.items()]
+    return [Check(name, partial(_with_database, check, run), _SERVER) for name, check in checks.items()]
+
+
+def _with_database(check: Callable[[ApplicationRun], Verdict], run: ApplicationRun) -> Verdict:
+    """The verdict of a check. Without a database it is the database's error, once and not after a time limit each."""
+    return run.why_nothing_is_sent() or check(run)
 
 
 def _replay(run: ApplicationRun) -> Verdict:
