@@ -122,8 +122,8 @@ class Links:
         self._path = request.url.path
         self._query = dict(request.query_params)
         self.zone_name = self._query.pop(ZONE, "")
-        self.drops_zone = self.zone_name != "" and not _is_zone(self.zone_name)  # the view reports the error, and its links do not repeat it
-        if self.drops_zone:
+        self.drops_zone = self.zone_name != "" and not _is_zone(self.zone_name)
+        if self.drops_zone:  # the view reports the error, and its links do not repeat it
             self.zone_name = ""
 
     def here(self, **changed: Any) -> str:
