@@ -125,6 +125,8 @@ class LiveChanges:
         self._recent: deque[Published] = deque(maxlen=_MOST_WAITING)
         self.is_watching = False
         """Whether every change is reported to subscribers: not before the database answers."""
+        self.notes: list[str] = []
+        """One for each layout whose changes are not reported, because the database's user may not read it."""
 
     def after(self, event_id: str) -> list[Published] | None:
         """The changes after the one with this id; None if this process does not have it."""
@@ -159,12 +161,19 @@ class LiveChanges:
         for each in list(self._subscribers):
             each.tell((layout, session_id), told)
 
+    def require_notes(self, notes: list[str]) -> None:
+        """Follow the database anew if the watch leaves out other layouts than these: the user's rights have changed."""
+        if self.is_watching and self._watch is not None and notes != self.notes:
+            self._watch.terminate()
+            self._start_again(self._watch)
+
     def stop(self) -> None:
         """End the thread soon. It is a daemon, so a database that hangs does not hold up the end of the process."""
         if self._watch is not None:
             self._watch.terminate()
 
     def _follow(self, watch: Watch, loop: asyncio.AbstractEventLoop) -> None:
+        from chatstore_cli.wiring.readable import readable_sessions
         from chatstore_cli.wiring.stores import Stores
         from chatstore_cli.wiring.watching import connect_watch, watched_sessions
 
@@ -172,8 +181,9 @@ class LiveChanges:
         try:
             watch.call(lambda: connect_watch(stores, watch, None))
             changes = watched_sessions(stores, watch, SessionQuery(), None)
+            notes = watch.call(lambda: readable_sessions(stores, None).notes)
             watch.begin()
-            loop.call_soon_threadsafe(self._begin)
+            loop.call_soon_threadsafe(self._begin, watch, notes)
             for change in changes:
                 if watch.is_over:
                     return
@@ -182,13 +192,15 @@ class LiveChanges:
             return
         except Exception:  # noqa: BLE001 - nothing above a thread catches its errors
             _LOG.exception("Live changes have stopped.")
-            loop.call_soon_threadsafe(self._start_again)
+            loop.call_soon_threadsafe(self._start_again, watch)
         finally:
             with suppress(Exception):
                 stores.close()
 
-    def _begin(self) -> None:
-        self.is_watching = True
+    def _begin(self, watch: Watch, notes: list[str]) -> None:
+        if watch is not self._watch:
+            return
+        self.is_watching, self.notes = True, notes
         for each in list(self._subscribers):  # for what changed after they had read and before the watch began
             each.wake()
 
@@ -198,8 +210,10 @@ class LiveChanges:
         for each in list(self._subscribers):
             each.offer(published)
 
-    def _start_again(self) -> None:
+    def _start_again(self, ended: Watch) -> None:
         """Let the next subscriber start the thread again. Current subscribers are marked as overflowed: changes are missing."""
+        if ended is not self._watch:  # another one has been started since
+            return
         self._watch = None
         self.is_watching = False
         self._recent.clear()  # so no client resumes across the gap

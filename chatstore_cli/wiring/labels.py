@@ -59,7 +59,7 @@ def rename_thread(stores: Stores, session: SessionRef, name: str) -> bool:
 
     Raises InvalidThreadData for a name that a thread cannot have.
     """
-    from chatstore_cli.wiring.stores import THREADS
+    from chatstore_cli.wiring.databases import THREADS
     from chatstore_cli.wiring.threads import conversations
 
     if session.layout != THREADS:

@@ -1,19 +1,31 @@
-"""The readers of the layouts that the database's user may read."""
+"""The layouts that the database's user may read, for everything that only reads: commands, library, server, page and watches.
+
+What a command changes or deletes must not depend on what it was not allowed to see. It takes `Stores.session_readers`, and
+fails if a right is missing.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chatstore_cli.domain.errors import NotAllowed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chatstore_cli.domain.session_reader import SessionReader
-    from chatstore_cli.mongo.connection import Connection
     from chatstore_cli.wiring.stores import Stores
 
 
+class ReadableLayouts(NamedTuple):
+    """The layouts, and a note for each one that is left out because the user may not read its collections."""
+
+    layouts: list[str]
+    notes: list[str]
+
+
 class ReadableSessions(NamedTuple):
-    """The readers, and a note for each layout that is left out because the user may not read its collections."""
+    """The readers, and the notes of ReadableLayouts."""
 
     readers: list[SessionReader]
     notes: list[str]
@@ -22,46 +34,25 @@ class ReadableSessions(NamedTuple):
 def readable_sessions(stores: Stores, layout: str | None, *, used_for_long: bool = False) -> ReadableSessions:
     """The readers of every layout that the user may read, or that of the named layout.
 
-    For commands that only read: what a command changes must not depend on what it was not allowed to see. Raises NotAllowed
-    if the user may not read the named layout, or none of the layouts that the database has.
+    Raises NotAllowed if the user may not read the named layout, or none of the layouts that the database has.
     """
     readers = stores.session_readers(layout, used_for_long=used_for_long)
-    if not stores.uses_mongo(layout):
-        return ReadableSessions(readers, [])
-    from chatstore_cli.domain.errors import NotAllowed
-    from chatstore_cli.mongo.collections import collection_facts
-    from chatstore_cli.mongo.layouts.registry import collections_of
-    from chatstore_cli.mongo.read_rights import unreadable_among
+    found = readable_layouts(stores, [each.layout for each in readers])
+    return ReadableSessions([each for each in readers if each.layout in found.layouts], found.notes)
 
-    connection = stores.connection.for_one_command()
-    in_mongo = [each.layout for each in readers if not stores.uses_postgres(each.layout)]
-    collections = {each: collections_of(each, stores.settings) for each in in_mongo}
-    unreadable = set(unreadable_among(connection, {name for names in collections.values() for name in names}))
-    if not unreadable:
-        return ReadableSessions(readers, [])
-    kept: list[SessionReader] = []
-    notes: list[str] = []
-    has_any = False
-    for reader in readers:
-        names = collections.get(reader.layout, [])
-        exists = not names or collection_facts(connection, names[0]).exists
-        lacking = [name for name in names if name in unreadable]
-        if lacking and exists:
-            notes.append(
-                f"The layout {reader.layout} is left out: this user may not read {_named(connection, lacking)}."
-            )
-        else:
-            kept.append(reader)
-            has_any |= exists
-    if notes and not has_any:
+
+def readable_layouts(stores: Stores, layouts: Sequence[str]) -> ReadableLayouts:
+    """Those of the layouts that the user may read.
+
+    Raises NotAllowed if the database has sessions of some of them, and the user may read none of these.
+    """
+    in_mongo = [each for each in layouts if not stores.uses_postgres(each)]
+    if not in_mongo:
+        return ReadableLayouts([*layouts], [])
+    rights = stores.layout_rights
+    left_out = rights.left_out(in_mongo)
+    kept = [each for each in layouts if each not in left_out]
+    notes = [*left_out.values()]
+    if left_out and not any(each not in in_mongo or rights.exists(each) for each in kept):
         raise NotAllowed(what=" ".join(notes), hint="Grant the user the role read on this database.")
-    return ReadableSessions(kept, notes)
-
-
-def _named(connection: Connection, names: Sequence[str]) -> str:
-    """The collections; a user who may not list collections does not learn whether they exist."""
-    from chatstore_cli.mongo.collections import collection_facts
-
-    if all(collection_facts(connection, name).is_usable for name in names):
-        return " and ".join(names)
-    return f"{' and '.join(names)}, or {'it does' if len(names) == 1 else 'they do'} not exist"
+    return ReadableLayouts(kept, notes)

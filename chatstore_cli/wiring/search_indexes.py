@@ -8,7 +8,7 @@ from chatstore_cli.core.search.indexes import TextPlan, missing_specs, text_inde
 from chatstore_cli.domain.byte_sizes import format_bytes
 from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, IndexState, IndexStep
 from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.wiring.stores import THREADS
+from chatstore_cli.wiring.databases import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

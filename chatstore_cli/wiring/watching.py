@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.watch.feed import Watch
+from chatstore_cli.domain.errors import NotAllowed
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
@@ -109,10 +110,18 @@ def _is_absent_product(reader: SessionReader) -> bool:
 
 
 def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
-    """Open a feed. If the server has no change streams, announce that it is queried instead."""
-    if watch.call(feed.open):
-        return True
-    _announce_polling(watch, "The server is not a replica set and cannot report changes")
+    """Open a feed. If there is no change stream for this user, announce that the server is queried instead."""
+    from chatstore_cli.mongo.foreign_documents import lacks_right
+
+    reason = "The server is not a replica set and cannot report changes"
+    try:
+        if watch.call(feed.open):
+            return True
+    except NotAllowed as error:  # rights on some collections are no right to a change stream of the database
+        if not lacks_right(error):
+            raise
+        reason = "This user may not open a change stream of the database"
+    _announce_polling(watch, reason)
     return False
 
 

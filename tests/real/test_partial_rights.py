@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.uri_parser import parse_uri
 
+from chatstore_cli import SessionSearch
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.api_keys import EVERYTHING
+from chatstore_cli.domain.errors import NotAllowed
 from chatstore_cli.mongo.connection import connect
-from chatstore_cli.mongo.read_rights import unreadable_among
-from tests.support.mongod import FOR_TESTS, Mongod, short_temporary_folder, start_mongod
+from chatstore_cli.mongo.layouts import rights
+from chatstore_cli.mongo.layouts.rights import SECONDS_TRUSTED, ReadRights
+from chatstore_cli.server.routes import events
+from chatstore_cli.server.services import Services
+from chatstore_cli.server.turns.responders.registry import responder_of
+from tests.support.mongod import FOR_TESTS, Mongod, poll, short_temporary_folder, start_mongod
 from tests.support.samples import store_sample
 from tests.support.served_app import served, settings_of
 
@@ -50,7 +63,7 @@ def uri_without(guarded: Mongod) -> Callable[..., str]:
 
     def make(*missing: str, may_list: bool = True) -> str:
         client, name = guarded.client(), f"user-{next(numbers)}"
-        names = set(Settings().collections) - {*missing}
+        names = {*Settings().collections, "agents"} - {*missing}
         rights: list[dict[str, Any]] = [
             {"resource": {"db": "chats", "collection": each}, "actions": ["find", "listIndexes", "collStats"]}
             for each in sorted(names)
@@ -146,7 +159,7 @@ def test_a_server_that_does_not_enforce_privileges_lets_the_user_read(
         uri = mongod.uri_as("limited", "x", authSource=database.name)
         connection = connect(uri, database.name, timeout_seconds=10)
         assert connection.database.command("connectionStatus")["authInfo"]["authenticatedUsers"]
-        assert unreadable_among(connection, ["chat_messages", "chat_threads"]) == []
+        assert all(map(ReadRights(connection).may_read, ["chat_messages", "chat_threads"]))
     finally:
         database.command("dropUser", "limited")
 
@@ -196,6 +209,220 @@ def test_changes_of_the_other_layouts_are_watched(guarded: Mongod, uri_without: 
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "chat_threads" in done.err
+
+
+@pytest.mark.parametrize("follows", [("sessions", "watch"), ("sessions", "watch", "chat-ours")], ids=" ".join)
+def test_a_user_without_the_right_to_a_change_stream_watches_by_queries(
+    uri_without: Callable[..., str], run: Any, follows: tuple[str, ...]
+) -> None:
+    """The right is one on the whole database. The server is a replica set, so a user who has it needs no queries."""
+    done = run(
+        *follows, "--since", "2020-01-01", "--count", "1", "-o", "jsonl",
+        env={"CHATSTORE_URI": uri_without("lk_transcripts")},
+    )  # fmt: skip
+    assert (done.code, len(rows(done.out))) == (0, 1), done.err
+    assert "The layout calls is left out: this user may not read lk_transcripts." in done.err
+    assert "This user may not open a change stream of the database, so it is queried every 1 s" in done.err
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+@pytest.mark.parametrize(
+    ("missing", "command"),
+    [
+        ("chat_threads", ("threads", "list")),
+        ("chat_thread_messages", ("threads", "messages", "thread-1")),
+        ("GeneralChatSessions", ("general", "list", "--tenant", "acme", "--user", "ana")),
+        ("GeneralChatSessions", ("general", "show", "generalchat-acme-ana-0003")),
+        ("general_chat_segments", ("general", "transcript", "generalchat-acme-ana-0003")),
+        ("lk_transcripts", ("sessions", "show", "x", "--layout", "calls")),
+        ("lk_transcripts", ("sessions", "delete", "chat-ours", "--yes")),
+        ("GeneralChatSessions", ("sessions", "tag", "chat-ours", "a")),
+        ("lk_transcripts", ("usage", "--budget", "1000000")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_whatever_needs_the_right_fails_without_it(
+    uri_without: Callable[..., str], run: Any, missing: str, command: tuple[str, ...], *, may_list: bool
+) -> None:
+    """The readers of no layout hide that the right is missing, also if the user may not list collections."""
+    done = run(*command, env={"CHATSTORE_URI": uri_without(missing, may_list=may_list)})
+    assert (done.code, done.out) == (4, ""), done.err
+    assert missing in done.err
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+@pytest.mark.parametrize(
+    ("missing", "command"),
+    [
+        ("GeneralChatSessions", ("usage", "explain", "chat-ours")),
+        ("general_chat_segments", ("sessions", "transcript", "chat-ours")),
+        ("lk_transcripts", ("history", "chat-ours")),
+        ("chat_threads", ("resume", "chat-ours")),
+        ("chat_threads", ("sessions", "tenants")),
+        ("GeneralChatSessions", ("sessions", "users")),
+        ("lk_transcripts", ("sessions", "prune-labels")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_whatever_reads_one_session_or_counts_them_leaves_out_the_layout(
+    uri_without: Callable[..., str], run: Any, missing: str, command: tuple[str, ...], *, may_list: bool
+) -> None:
+    done = run(*command, "--quiet", env={"CHATSTORE_URI": uri_without(missing, may_list=may_list)})
+    assert done.code == 0, done.err
+    [notice] = [line for line in done.err.splitlines() if "is left out" in line]
+    assert f"The layout {LAYOUTS[missing]} is left out: this user may not read {missing}" in notice
+
+
+def test_other_collections_need_no_rights_on_sessions(uri_without: Callable[..., str], run: Any) -> None:
+    uri = uri_without(*LAYOUTS)
+    for command in (("agents", "list"), ("states", "list")):
+        done = run(*command, env={"CHATSTORE_URI": uri})
+        assert (done.code, "may not read" in done.err) == (0, False), done.err
+
+
+def test_the_library_says_in_its_notes_what_is_left_out(uri_without: Callable[..., str]) -> None:
+    with SessionSearch(uri_without("chat_threads"), "chats") as search:
+        found = search.search("e", mode="substring", limit=1_000)
+        assert {hit.layout for hit in found.hits} >= {"workflow", "general"}
+        assert "threads" not in {hit.layout for hit in found.hits}
+        assert "The layout threads is left out: this user may not read chat_threads." in found.notes
+        with pytest.raises(NotAllowed, match="chat_threads"):
+            search.search("e", layout="threads")
+
+
+class Commands(CommandListener):
+    """Counts the commands that a connection sends."""
+
+    def __init__(self) -> None:
+        self.sent: Counter[str] = Counter()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.sent[event.command_name] += 1
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing."""
+
+
+def change_right(guarded: Mongod, uri: str, collection: str, *, granted: bool) -> None:
+    """Grant a user of `uri_without` the right to read a collection, or withdraw it."""
+    command = "grantPrivilegesToRole" if granted else "revokePrivilegesFromRole"
+    actions = ["find", "listIndexes", "collStats"]
+    privilege = {"resource": {"db": "chats", "collection": collection}, "actions": actions}
+    guarded.client()["chats"].command(command, str(parse_uri(uri)["username"]), privileges=[privilege])
+
+
+def test_the_server_is_asked_for_the_rights_now_and_then(guarded: Mongod, uri_without: Callable[..., str]) -> None:
+    commands, clock = Commands(), SimpleNamespace(now=0.0)
+    uri = uri_without("chat_threads")
+    connection = connect(uri, "chats", timeout_seconds=10, listener=commands)
+    try:
+        found = ReadRights(connection, clock=lambda: clock.now)
+        names = ["chat_sessions", "chat_threads", "chat_messages"]
+        for _ in range(20):
+            assert [found.may_read(name) for name in names] == [True, False, True]
+        assert (commands.sent["connectionStatus"], commands.sent["find"]) == (1, 1)
+        change_right(guarded, uri, "chat_threads", granted=True)
+        change_right(guarded, uri, "chat_messages", granted=False)
+        clock.now += SECONDS_TRUSTED
+        assert [found.may_read(name) for name in names] == [True, True, False]
+        assert commands.sent["connectionStatus"] == 2
+    finally:
+        connection.client.close()
+
+
+def test_requests_do_not_ask_for_the_rights_one_by_one(
+    guarded: Mongod, uri_without: Callable[..., str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "SECONDS_TRUSTED", 3_600.0)
+
+    def asked() -> int:
+        commands = guarded.client().admin.command("serverStatus")["metrics"]["commands"]
+        return int(commands["connectionStatus"]["total"])
+
+    with served(settings_of(tmp_path, uri_without("chat_threads"), "chats")) as server:
+        before = asked()
+        for path in ("/store/sessions", "/store/search?text=e", "/store/usage", "/store/session?id=chat-ours") * 3:
+            assert server.client.get(path).status_code == 200
+        assert asked() - before == 1
+
+
+def test_the_server_follows_changes_of_the_rights(
+    guarded: Mongod, uri_without: Callable[..., str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "SECONDS_TRUSTED", 0.1)
+    uri = uri_without("chat_threads")
+    with served(settings_of(tmp_path, uri, "chats")) as server:
+
+        def layouts() -> set[str]:
+            answer = server.client.get("/store/sessions?limit=200")
+            assert answer.status_code in (200, 403), answer.text
+            return {each["layout"] for each in answer.json().get("items", ())}
+
+        assert "threads" not in layouts()
+        change_right(guarded, uri, "chat_threads", granted=True)
+        poll(lambda: "threads" in layouts(), what="the granted layout")
+        assert not any("left out" in note for note in server.client.get("/store/sessions").json()["notes"])
+        change_right(guarded, uri, "chat_threads", granted=False)
+        poll(lambda: (found := layouts()) and "threads" not in found, what="the list without the withdrawn layout")
+
+
+def test_events_name_the_layouts_that_are_left_out_and_follow_changes_of_the_rights(
+    guarded: Mongod, uri_without: Callable[..., str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "SECONDS_TRUSTED", 0.0)
+    monkeypatch.setattr(events, "_SECONDS_BETWEEN_SIGNS", 0.05)
+    uri = uri_without("chat_threads")
+    settings = settings_of(tmp_path, uri, "chats")
+    services = Services(settings, responder_of(settings))
+    left_out = ": The layout threads is left out: this user may not read chat_threads.\n\n"
+
+    async def stream_of(**filters: Any) -> Any:
+        return (await events.events(services, EVERYTHING, last_event_id=None, **filters)).body_iterator
+
+    async def beginning_of(stream: Any) -> list[str]:
+        """The comments until the stream watches."""
+        comments = []
+        async with asyncio.timeout(60):
+            while (text := await anext(stream)) != ": watching\n\n":
+                comments.append(text)
+        return [each for each in comments if "waiting" not in each]
+
+    async def follow() -> None:
+        with pytest.raises(NotAllowed, match="chat_threads"):
+            await stream_of(layout="threads")
+        first, of_one = await stream_of(), await stream_of(layout="workflow")
+        assert await beginning_of(first) == [left_out]
+        assert await beginning_of(of_one) == []
+        change_right(guarded, uri, "chat_threads", granted=True)
+        second = await stream_of(layout="threads")
+        assert [each async for each in first if not each.startswith(":")] == ["event: missed\ndata: {}\n\n"]
+        assert await beginning_of(second) == []
+        now = datetime.now(UTC)
+        thread = {"_id": "late", "name": "x", "user_id": "u", "org_id": "o", "created_at": now, "updated_at": now}
+        guarded.client()["chats"]["chat_threads"].insert_one(thread)
+        async with asyncio.timeout(60):
+            found = [text async for text in until_event(second)]
+        assert '"late"' in found[-1]
+        for each in (of_one, second):
+            await each.aclose()
+
+    try:
+        asyncio.run(follow())
+    finally:
+        guarded.client()["chats"]["chat_threads"].delete_one({"_id": "late"})
+        services.live.stop()
+        services.stores.close()
+
+
+async def until_event(stream: Any) -> AsyncIterator[str]:
+    """What a stream sends, up to its first event."""
+    async for text in stream:
+        yield text
+        if not text.startswith(":"):
+            return
 
 
 def test_the_server_says_in_its_notes_what_is_left_out(uri_without: Callable[..., str], tmp_path: Any) -> None:

@@ -93,7 +93,7 @@ def test_an_event_that_the_process_does_not_have_is_reported_as_missed(tmp_path)
             stream = found.stream(unknown)
             assert [await anext(stream), await anext(stream)] == [WATCHING, MISSED]
             await stream.aclose()
-        live._start_again()
+        live._start_again(live._watch)
         assert live.after(known) is None
 
     asyncio.run(run())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from chatstore_cli.core.usage.recorder import carry_over_counters
-from chatstore_cli.domain.errors import Conflict, NotAllowed, NotFound
+from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.domain.usage_ledger import (
@@ -58,14 +58,9 @@ def explain_usage(
     """
     each = ledgers if isinstance(ledgers, Sequence) else [ledgers]
     found = []
-    denied: NotAllowed | None = None
     for ledger in each:
-        try:
-            one = _explained(ledger, chat_id)
-        except NotAllowed as error:  # of the layouts that this user may read, one may have the session
-            denied = error
-        else:
-            found += [] if one is None else [one]
+        one = _explained(ledger, chat_id)
+        found += [] if one is None else [one]
     if len(found) > 1:
         layouts = [one.layout for one in found]
         what = f"Session {chat_id!r} is in the layouts {' and '.join(layouts)}."
@@ -75,8 +70,6 @@ def explain_usage(
     for reader in others:
         if reader.find(chat_id) is not None:
             return Explanation(chat_id, reader.layout, [], Usage(), None, can_have_rows=False)
-    if denied is not None:
-        raise denied
     raise NotFound(
         kind_of_thing="session",
         name=chat_id,

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.general.ids import highest_number
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.removal import SessionState, StoredPart
-from chatstore_cli.mongo.collections import collection_facts
-from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.general.counters import CHAT_NUMBER, number_of
 from chatstore_cli.mongo.general.index_specs import counter_index_specs, index_specs
 from chatstore_cli.mongo.general.numbers import ChatNumbers
@@ -26,19 +23,6 @@ class GeneralLayout(DocumentLayout):
     """Reads the chats of a general assistant."""
 
     shape = GENERAL
-
-    def __init__(self, connection: Connection, settings: Settings) -> None:
-        super().__init__(connection, settings)
-        self.remarks: list[str] = []
-
-    def is_absent(self) -> bool:
-        """Whether the collection does not exist, or this user may not read it."""
-        facts = collection_facts(self._connection, self._name)
-        if not facts.is_usable:
-            self.remarks = [
-                f"This user may not read {self._name}, or it does not exist, so no general chat was searched."
-            ]
-        return not (facts.exists and facts.is_usable)
 
     def index_specs(self) -> tuple[IndexSpec, ...]:
         """The indexes that the layout needs."""

@@ -189,12 +189,7 @@ class AgentSessionsLayout:
         return not self._lookup.take().is_another_products
 
     def _exists(self) -> bool:
-        facts = collection_facts(self._connection, self._name)
-        if not facts.is_usable and not self.remarks:
-            self.remarks.append(
-                f"This user may not read {self._name}, or it does not exist, so no session was searched."
-            )
-        return facts.exists and facts.is_usable
+        return collection_facts(self._connection, self._name).exists
 
     def _has_odd_keys(self) -> bool:
         """Whether a session has a time that is not a date, or an id that is not a text: no index has the order of these."""

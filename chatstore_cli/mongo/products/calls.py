@@ -23,7 +23,7 @@ from chatstore_cli.domain.session_reader import NameField, NameTotal
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
-from chatstore_cli.mongo.foreign_documents import ForeignLookup, lacks_right
+from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import id_values, is_storable
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.products.call_documents import OWN_CALLS, items_of, to_messages, to_session, with_usage
@@ -74,7 +74,7 @@ class CallsLayout:
         return call_index_specs(self._name)
 
     def is_absent(self) -> bool:
-        """Whether the collection does not exist, as far as the user may know."""
+        """Whether the collection does not exist."""
         return not self._exists()
 
     def unanswerable(self, query: SessionQuery) -> list[str]:
@@ -83,16 +83,13 @@ class CallsLayout:
 
     def newest_first(self, query: SessionQuery, after: SessionKey | None, limit: int) -> Iterator[Session]:
         """At most `limit` calls in descending order of SessionKey, strictly below `after`."""
-        try:
-            if self._answers(query):
-                self._remark_on_missing_index(query)
-                with driver_errors(f"listing the calls of {self._name}"):
-                    page = NewestCalls(self._calls, query, after, limit, self._addressable)
-                    found = page.sessions(in_memory=self._in_memory)
-                    self._add(page.remark)
-                    yield from found
-        except NotAllowed as error:
-            self._note_missing_right(error)
+        if self._answers(query):
+            self._remark_on_missing_index(query)
+            with driver_errors(f"listing the calls of {self._name}"):
+                page = NewestCalls(self._calls, query, after, limit, self._addressable)
+                found = page.sessions(in_memory=self._in_memory)
+                self._add(page.remark)
+                yield from found
 
     def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """One call; None if it does not exist."""
@@ -115,20 +112,17 @@ class CallsLayout:
 
     def all_facts(self, query: SessionQuery) -> Iterator[Session]:
         """Every call that matches, with the usage in the metrics of its items."""
-        try:
-            if not self._answers(query):
-                return
-            fields = {**PROJECTION, **dict.fromkeys(_METRICS, 1)}
-            stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": fields}]
-            with driver_errors(f"reading the calls of {self._name}"):
-                for row in self._calls.find() if self._in_memory else self._calls.aggregate(stages):
-                    if self._in_memory and not OWN_CALLS.matches(row):
-                        continue
-                    session = to_session(row)
-                    if query.matches(session) and self._addressable(session, row):
-                        yield with_usage(session, items_of(row))
-        except NotAllowed as error:
-            self._note_missing_right(error)
+        if not self._answers(query):
+            return
+        fields = {**PROJECTION, **dict.fromkeys(_METRICS, 1)}
+        stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": fields}]
+        with driver_errors(f"reading the calls of {self._name}"):
+            for row in self._calls.find() if self._in_memory else self._calls.aggregate(stages):
+                if self._in_memory and not OWN_CALLS.matches(row):
+                    continue
+                session = to_session(row)
+                if query.matches(session) and self._addressable(session, row):
+                    yield with_usage(session, items_of(row))
 
     within = staticmethod(time_limit)
     orders_by_sequence: Literal[True] = True
@@ -136,21 +130,18 @@ class CallsLayout:
     def totals_by(self, field: NameField, tenant_id: str | None) -> Iterator[NameTotal]:
         """The calls of each tenant or user."""
         query = SessionQuery(tenant_id=tenant_id)
-        try:
-            if self._in_memory:
-                yield from totals_of(self.all_facts(query), field)
-            elif self._answers(query):
-                with driver_errors(f"counting the calls of each {field} in {self._name}"):
-                    yield from grouped_totals(
-                        self._calls,
-                        {"$and": conditions_of(query)},
-                        field=field,
-                        names=("orgId" if field == "tenant" else "createdByUserId",),
-                        times=("_id", "updatedAt"),
-                        to_session=to_session,
-                    )
-        except NotAllowed as error:
-            self._note_missing_right(error)
+        if self._in_memory:
+            yield from totals_of(self.all_facts(query), field)
+        elif self._answers(query):
+            with driver_errors(f"counting the calls of each {field} in {self._name}"):
+                yield from grouped_totals(
+                    self._calls,
+                    {"$and": conditions_of(query)},
+                    field=field,
+                    names=("orgId" if field == "tenant" else "createdByUserId",),
+                    times=("_id", "updatedAt"),
+                    to_session=to_session,
+                )
 
     def ids_beginning_with(self, prefix: str, limit: int) -> list[str]:
         """At most `limit` ids of calls that begin with this text."""
@@ -182,29 +173,23 @@ class CallsLayout:
         return not self._lookup.take().is_another_products
 
     def _exists(self) -> bool:
-        facts = collection_facts(self._connection, self._name)
-        if not facts.is_usable:
-            self._add(f"This user may not read {self._name}, or it does not exist, so no call was searched.")
-        return facts.exists and facts.is_usable
+        return collection_facts(self._connection, self._name).exists
 
     def _locate(self, session_id: str, fields: Document) -> Document | None:
-        """The document of the call with this session id; None if it does not exist, or the user may not read it."""
+        """The document of the call with this session id; None if it does not exist."""
         if not self._exists():
             return None
-        try:
-            with driver_errors(f"looking up call {session_id!r} in {self._name}"):
-                for value in id_values(session_id):
-                    match: Document = {"sessionId": {"$eq": value, "$not": {"$type": "array"}}, **OWN_CALLS.filter()}
-                    rows = (
-                        filter(OWN_CALLS.matches, self._calls.find({"sessionId": value}))
-                        if self._in_memory
-                        else self._calls.aggregate([{"$match": match}, {"$limit": 1}, {"$project": fields}])
-                    )
-                    for row in rows:
-                        return dict(row)
-            self._lookup.take()
-        except NotAllowed as error:
-            self._note_missing_right(error)
+        with driver_errors(f"looking up call {session_id!r} in {self._name}"):
+            for value in id_values(session_id):
+                match: Document = {"sessionId": {"$eq": value, "$not": {"$type": "array"}}, **OWN_CALLS.filter()}
+                rows = (
+                    filter(OWN_CALLS.matches, self._calls.find({"sessionId": value}))
+                    if self._in_memory
+                    else self._calls.aggregate([{"$match": match}, {"$limit": 1}, {"$project": fields}])
+                )
+                for row in rows:
+                    return dict(row)
+        self._lookup.take()
         return None
 
     def _remark_on_missing_index(self, query: SessionQuery) -> None:
@@ -224,12 +209,6 @@ class CallsLayout:
                 f"{self._name} has no index on {' or '.join(fields)}, so all calls were read. To create one, run: "
                 "chatstore indexes apply --layout calls"
             )
-
-    def _note_missing_right(self, error: NotAllowed) -> None:
-        """Add the remark. Raises the error again if it is another one, such as a rejected login."""
-        if not lacks_right(error):
-            raise error
-        self._add(f"This user may not read {self._name}, so no call was searched.")
 
     def _add(self, remark: str | None) -> None:
         if remark is not None and remark not in self.remarks:

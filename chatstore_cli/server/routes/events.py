@@ -24,11 +24,14 @@ from chatstore_cli.server.live import Published
 from chatstore_cli.server.requests import Reader, Served
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.labels import shown_labels
+from chatstore_cli.wiring.readable import readable_sessions
+from chatstore_cli.wiring.stores import Stores
 
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
 _SECONDS_BETWEEN_SIGNS = 15.0
 """A comment is sent after this time without a change. Proxies then keep the connection, and the server notices a lost client."""
+_SECONDS_FOR_RIGHTS = 1.0
 _MISSED = "event: missed\ndata: {}\n\n"
 
 _EXAMPLE = {
@@ -50,7 +53,8 @@ async def events(
 ) -> StreamingResponse:
     """Changes of sessions from now on. An event is named after the change: new, changed or deleted.
 
-    The comment `watching` comes as soon as every later change is reported. Until then the comment `waiting for the database`
+    The comment `watching` comes as soon as every later change is reported. Comments before it name the layouts that are left
+    out because the database's user may not read them. Until then the comment `waiting for the database`
     comes every 15 seconds.
 
     With `Last-Event-ID` the stream resumes after that event: the process keeps its last 1,000 changes. If it does not have
@@ -59,23 +63,40 @@ async def events(
     """
     query = SessionQuery(layout=layout, tenant_id=tenant, user_id=user, workflow=workflow, status=status)
 
-    # Without a database, and for an unknown layout, no event would ever come.
+    # Without a database, and for a layout that is unknown or may not be read, no event would ever come.
     if not services.settings.mongo.enabled:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The database is disabled, so there are no events.")
-    if layout is not None:
-        await services.reading.run(lambda: services.stores.session_readers(layout))
+    notes = await services.reading.run(lambda: _left_out(services.stores, layout))
+    if notes is not None:
+        services.live.require_notes(notes)
 
     def wants(change: SessionChange) -> bool:
         return access.sees(change.session.tenant_id) and query.matches(change.session)
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(
-        _stream(services, access, wants, last_event_id), media_type="text/event-stream", headers=headers
+        _stream(services, access, wants, last_event_id, layout), media_type="text/event-stream", headers=headers
     )
 
 
+def _left_out(stores: Stores, layout: str | None) -> list[str] | None:
+    """A note for each layout that the user may not read; None if the database does not answer soon: the stream waits for it.
+
+    Raises NotAllowed if the user may not read the named layout, or none.
+    """
+    stores.session_readers(layout)
+    with suppress(Unreachable), stores.within(_SECONDS_FOR_RIGHTS):
+        readable_sessions(stores, layout)
+        return readable_sessions(stores, None).notes
+    return None
+
+
 async def _stream(
-    services: Services, access: Access, wants: Callable[[SessionChange], bool], last_event_id: str | None
+    services: Services,
+    access: Access,
+    wants: Callable[[SessionChange], bool],
+    last_event_id: str | None,
+    layout: str | None = None,
 ) -> AsyncIterator[str]:
     stopping = asyncio.create_task(services.connections.stopping.wait())
     try:
@@ -85,6 +106,8 @@ async def _stream(
             while not stopping.done() and services.still_grants(access):
                 if services.live.is_watching and not is_announced:
                     is_announced = True
+                    for note in services.live.notes if layout is None else ():
+                        yield f": {note}\n\n"
                     yield ": watching\n\n"
                     if earlier is None:
                         yield _MISSED

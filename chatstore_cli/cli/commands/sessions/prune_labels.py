@@ -9,6 +9,7 @@ import typer
 
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.labels.orphans import OrphanedLabels
 from chatstore_cli.core.sessions.named import MOST_NAMED
 from chatstore_cli.domain.errors import ExitCode
@@ -40,7 +41,7 @@ def prune_labels(
     invocation.will_search_to_write()
     stores = invocation.stores
     labels = label_store(stores)
-    orphans = OrphanedLabels(stores.session_readers(), labels)
+    orphans = OrphanedLabels(readable_readers(invocation, None), labels)
     found = list(islice(orphans.find(), MOST_NAMED))
     if found:
         invocation.will_write()

@@ -11,13 +11,13 @@ import typer
 from chatstore_cli.cli.filters import RedactOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.readable_sessions import readable_layouts
 from chatstore_cli.cli.redaction import redactor_if
-from chatstore_cli.domain.errors import ExitCode, NotAllowed, PositionAhead
+from chatstore_cli.domain.errors import ExitCode, PositionAhead
 from chatstore_cli.domain.mixed_transcript import MixedTurn, ReplayBoundary, TranscriptSource
 from chatstore_cli.render.listing import Listing
 
 if TYPE_CHECKING:
-    from chatstore_cli.core.mixed_transcript.sources import Readers
     from chatstore_cli.core.redaction import Redactor
 
 app = single_command()
@@ -66,7 +66,8 @@ def transcript(
     from chatstore_cli.wiring.mixed_transcript import transcript_readers
 
     invocation = Invocation(context)
-    readers = _readable(invocation, transcript_readers(invocation.stores))
+    readers = transcript_readers(invocation.stores)
+    readers = {each: readers[each] for each in readable_layouts(invocation, [*readers])}
     sources = named_sources(readers, session_ids)
     positions = named_positions(after or (), sources)
     try:
@@ -93,24 +94,6 @@ def transcript(
         invocation.say(redactor.notice())
     for boundary in end:
         invocation.say(_continuation(sources, boundary))
-
-
-def _readable(invocation: Invocation, readers: Readers) -> Readers:
-    """The readers of the layouts that the user may read; a notice names the others. Raises NotAllowed if the user may read no layout."""
-    from chatstore_cli.wiring.readable import readable_sessions
-
-    kept, denied = {}, None
-    for layout, reader in readers.items():
-        try:
-            readable_sessions(invocation.stores, layout)
-        except NotAllowed as error:
-            denied = error
-            invocation.say(error.message)
-        else:
-            kept[layout] = reader
-    if denied is not None and not kept:
-        raise denied
-    return kept
 
 
 def _redacted(turn: MixedTurn, redactor: Redactor) -> MixedTurn:

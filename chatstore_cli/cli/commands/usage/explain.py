@@ -7,6 +7,7 @@ import typer
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.usage.explain import explain_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
@@ -19,6 +20,7 @@ app = single_command()
 _WITHOUT_LEDGER = {
     "messages": "consists of flat messages, which have no usage",
     "threads": "is a thread, which has no usage ledger. Reports add up the usage that its messages have",
+    "agent_sessions": "is a session of a Python agent, which has no usage",
     "calls": "is a call, which has no usage ledger. Reports add up the usage that its items have",
 }
 """What is reported of a session, by its layout."""
@@ -39,9 +41,10 @@ def explain(context: typer.Context, session_id: SessionArgument, layout: LayoutO
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
+    readers = {reader.layout: reader for reader in readable_readers(invocation, layout)}
     ledgers = usage_ledgers(stores, layout) if stores.uses_mongo(layout) else []
-    with_ledger = {ledger.layout for ledger in ledgers}
-    others = [reader for reader in stores.session_readers(layout) if reader.layout not in with_ledger]
+    ledgers = [ledger for ledger in ledgers if readers.pop(ledger.layout, None) is not None]
+    others = [*readers.values()]
     explanation = explain_usage(ledgers, session_id, others)
     rows = [explained_row(row.row, row.counted, row.added, row.reason) for row in explanation.rows]
     counters = explanation.counters
