@@ -32,6 +32,7 @@ from chatstore_cli.server.page import (
     sign_in,
     storage,
     time_zone,
+    usage,
     views,
 )
 from chatstore_cli.server.routes import (
@@ -69,6 +70,7 @@ ROUTERS = (
     events.router,
     sign_in.router,
     views.router,
+    usage.router,
     session.router,
     copying.router,
     deletion.router,

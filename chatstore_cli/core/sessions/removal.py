@@ -29,13 +29,15 @@ class Removal:
     @property
     def plan(self) -> str:
         """The documents that would be deleted, in words."""
-        documents = " and ".join(
-            f"{part.documents:,} document{'' if part.documents == 1 else 's'} of {part.collection}"
-            for part in self.parts
-            if part.documents
-        )
         kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
-        return f"Session {self.session_id!r} ({self.layout}): {documents} would be deleted. A later flush does not restore it.{kept}"
+        return f"Session {self.session_id!r} ({self.layout}): {_in_words(self.parts)} would be deleted. A later flush does not restore it.{kept}"
+
+    def report(self, removed: Sequence[StoredPart]) -> str:
+        """The documents that `carry_out` has deleted, in the words of the plan."""
+        is_one = sum(part.documents for part in removed) == 1
+        return (
+            f"Session {self.session_id!r} ({self.layout}): {_in_words(removed)} {'was' if is_one else 'were'} deleted."
+        )
 
     def carry_out(self, clock: Clock) -> list[StoredPart]:
         """Delete the session and return the deleted documents. `clock` is the server's.
@@ -49,6 +51,16 @@ class Removal:
             return removed
         ref = SessionRef(self.layout, self.session_id)
         return [*removed, StoredPart(self.labels.collection, self.labels.remove(ref))]
+
+
+def _in_words(parts: Sequence[StoredPart]) -> str:
+    """Such as `2 documents of chat_threads and 1 document of session_labels`."""
+    texts = [
+        f"{part.documents:,} document{'' if part.documents == 1 else 's'} of {part.collection}"
+        for part in parts
+        if part.documents
+    ]
+    return " and ".join(texts) or "no document"
 
 
 def plan_removal(

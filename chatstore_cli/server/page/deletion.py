@@ -41,14 +41,15 @@ async def plan(
 
 @router.post("/page/session/delete")
 async def delete(services: Served, access: Administrator, named: SessionToDelete) -> dict[str, object]:
-    """Delete the session. A later flush of an old journal does not restore it."""
+    """Delete the session, and say in words what was deleted. A later flush of an old journal does not restore it."""
 
-    def carry_out() -> list[dict[str, object]]:
+    def carry_out() -> dict[str, object]:
         removal = _removal(services, access, named.layout, named.id)
         removed = removal.carry_out(services.stores.clock_of(removal.layout))
-        return [removal_row(part) for part in removed if part.documents]
+        rows = [removal_row(part) for part in removed if part.documents]
+        return {"deleted": rows, "message": removal.report(removed)}
 
-    return {"deleted": await services.reading.run(carry_out)}
+    return await services.reading.run(carry_out)
 
 
 def _removal(services: Services, access: Access, layout: str, session_id: str) -> Removal:

@@ -41,8 +41,8 @@ def view_of(scope: Scope, refusal: Refusal) -> Response | None:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/page/sign-in?next={quote(here, safe='')}", HTTPStatus.SEE_OTHER)
     hint = refusal.hint
-    if refusal.status == HTTPStatus.NOT_FOUND and refusal is not NO_SUCH_VIEW:
-        hint = _NO_SUCH_SESSION  # the hint of the error names a command
+    if refusal.status == HTTPStatus.NOT_FOUND and (hint is None or "chatstore " in hint):  # which is a command
+        hint = _NO_SUCH_SESSION
     view = draw(request, "refused.html", refusal.status, message=refusal.message, hint=hint)
     view.headers.update(dict(refusal.headers))
     return view

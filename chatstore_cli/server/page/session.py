@@ -9,11 +9,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
-from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone, is_at
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
+from chatstore_cli.domain.removal import SessionRemover
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.render.conversation.heading import facts_of, label_of
@@ -32,6 +34,8 @@ _ROWS = 50
 COUNTED = 1_000
 """Messages are counted up to this many, so that a long session opens as quickly as a short one."""
 _FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
+_DELETED_PLACE = "The message at which the last page began or ended was deleted. These are the first messages."
+_DELETED_HIT = "The session does not have this message, or no longer. These are its first messages."
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
 
@@ -47,6 +51,7 @@ class _Page(NamedTuple):
     messages: list[Message]
     following: MessagePlace | None
     has_previous: bool
+    note: str = ""
 
 
 def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
@@ -55,10 +60,14 @@ def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
 
 
 def _is_preceded(reader: SessionReader, session_id: str, page: list[Message]) -> bool:
-    """Whether there are messages before a page. Numbers begin with 0 or 1, so only near these it has to be looked up."""
-    if not page:
-        return False
-    return (page[0].sequence or 0) > 1 or bool(page_before(reader, session_id, start_of(page), 1)[0])
+    """Whether there are messages before a page. Numbers do not tell: older messages may have expired, or have other ones."""
+    return bool(page) and bool(page_before(reader, session_id, start_of(page), 1)[0])
+
+
+def _newest(reader: SessionReader, session_id: str) -> _Page:
+    """The last page."""
+    newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
+    return _ending(list(islice(newest, _ROWS + 1)), None)
 
 
 @router.get("/page/session")
@@ -76,29 +85,44 @@ async def session(
     """A page of messages: the first ones, those after or before a place, those around one, or (`at=end`) the last ones."""
     wanted = MessagePlace.from_cursor(hit) if hit else MessagePlace(sequence=int(at)) if at.isdecimal() else None
 
-    def read() -> tuple[Session, _Page]:
+    def wanted_page(reader: SessionReader) -> _Page:
+        if at == "end":
+            return _newest(reader, session_id)
+        if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
+            return _ending(*earlier)
+        if wanted is not None:
+            messages, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
+            note = "" if any(is_at(message, wanted) for message in messages) else _DELETED_HIT
+            return _Page(messages, following, _is_preceded(reader, session_id, messages), note)
+        if not after:
+            return _Page(*message_page(reader, session_id, MessagePlace(), _ROWS), has_previous=False)
+        messages, following = message_page(reader, session_id, MessagePlace.from_cursor(after), _ROWS)
+        if not messages:  # what followed was deleted
+            return _newest(reader, session_id)
+        return _Page(messages, following, _is_preceded(reader, session_id, messages))
+
+    def page_of(reader: SessionReader) -> _Page:
+        try:
+            return wanted_page(reader)
+        except PlaceGone:
+            first = message_page(reader, session_id, MessagePlace(), _ROWS)
+            return _Page(*first, has_previous=False, note=_DELETED_PLACE)
+
+    def read() -> tuple[Session, _Page, bool]:
         stores = services.stores
         reader, found = readable_session(stores, layout or None, session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
-        if at == "end":
-            newest = reader.messages(session_id, MessageSelection(last=_ROWS + 1))
-            return found, _ending(list(islice(newest, _ROWS + 1)), None)
-        if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
-            return found, _ending(*earlier)
-        if wanted is not None:
-            page, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
-            return found, _Page(page, following, has_previous=_is_preceded(reader, session_id, page))
-        place = MessagePlace.from_cursor(after) if after else MessagePlace()
-        return found, _Page(*message_page(reader, session_id, place, _ROWS), has_previous=bool(after))
+        return found, page_of(reader), isinstance(reader, SessionRemover) and access.right.includes(Right.ADMIN)
 
-    found, page = await services.reading.run(read)
+    found, page, can_delete = await services.reading.run(read)
     await note_shown(services, access, found, page.messages)
 
     def values() -> dict[str, Any]:
         return {
             "session": found,
+            "note": page.note,
             "facts": facts_of(found, TimeDisplay(view.zone)),
-            "can_delete": access.right.includes(Right.ADMIN),
+            "can_delete": can_delete,
             "turns": turns_of(page.messages, wanted),
             "labels": {kind: label_of(Block(kind, "")) for kind in _FOLDED},
             "previous_cursor": start_of(page.messages).to_cursor() if page.has_previous and page.messages else None,

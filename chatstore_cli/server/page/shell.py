@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import cache
+from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from markupsafe import Markup
 
 from chatstore_cli import __version__
 from chatstore_cli.config.time_zones import time_zone
+from chatstore_cli.domain.api_keys import Access
 from chatstore_cli.server.entrance.callers import KEY_COOKIE
 from chatstore_cli.server.page import markdown, words
 from chatstore_cli.server.requests import Served
@@ -36,14 +38,16 @@ HEADERS: Mapping[str, str] = {
 }
 """Of every view. `no-store`: views show conversations, which a shared browser must not keep."""
 
-VIEWS = (
+_VIEWS = (
     ("/page/sessions", "Sessions"),
     ("/page/search", "Search"),
     ("/page/usage", "Usage"),
     ("/page/agents", "Agents"),
-    ("/page/storage", "Storage"),
 )
 """The views of the navigation: path and title."""
+
+_OF_ALL_TENANTS = (("/page/storage", "Storage"),)
+"""Those that a key with tenants cannot open."""
 
 
 HOME = "/page/sessions"
@@ -64,9 +68,11 @@ class View:
     zone_name: str | None
     """As it is in the address; None for that of the settings."""
 
-    async def draw(self, template: str, values: Callable[[], Mapping[str, Any]]) -> HTMLResponse:
+    async def draw(
+        self, template: str, values: Callable[[], Mapping[str, Any]], status: int = HTTPStatus.OK
+    ) -> HTMLResponse:
         """The view. The values of the template are made, and drawn, in a thread: the event loop stays free."""
-        return await self.services.drawing.run(lambda: draw(self.request, template, zone=self.zone, **values()))
+        return await self.services.drawing.run(lambda: draw(self.request, template, status, zone=self.zone, **values()))
 
 
 async def _view_of(
@@ -81,13 +87,13 @@ RequestedView = Annotated[View, Depends(_view_of)]
 
 
 def draw(
-    request: Request, template: str, status: int = 200, *, zone: tzinfo | None = None, **values: Any
+    request: Request, template: str, status: int = HTTPStatus.OK, *, zone: tzinfo | None = None, **values: Any
 ) -> HTMLResponse:
     """A view. `values` are those of the template. Without a zone it has no times: a view that reports an error."""
     link = Links(request)
     shared = {
         "path": request.url.path,
-        "views": VIEWS,
+        "views": _views_for(request.scope.get("state", {}).get("access")),
         "signed_in": KEY_COOKIE in request.cookies,
         "version": __version__,
         "link": link,
@@ -96,6 +102,12 @@ def draw(
     }
     html = _environment().get_template(template).render(**shared, status=status, **values)
     return HTMLResponse(html, status, dict(HEADERS))
+
+
+def _views_for(access: Access | None) -> tuple[tuple[str, str], ...]:
+    """The views that a caller may open; for one who is not known, those that every key may open."""
+    sees_all = access is not None and access.tenants is None
+    return _VIEWS + _OF_ALL_TENANTS if sees_all else _VIEWS
 
 
 def view_of_this_server(address: str) -> str:
@@ -110,12 +122,18 @@ class Links:
         self._path = request.url.path
         self._query = dict(request.query_params)
         self.zone_name = self._query.pop(ZONE, "")
-        if not _is_zone(self.zone_name):  # the view reports the error, and its links do not repeat it
+        self.drops_zone = self.zone_name != "" and not _is_zone(self.zone_name)
+        if self.drops_zone:  # the view reports the error, and its links do not repeat it
             self.zone_name = ""
 
     def here(self, **changed: Any) -> str:
         """This view with other values in its address. None removes a value."""
         return self.to(self._path, **{**self._query, **changed})
+
+    @property
+    def is_page_of_list(self) -> bool:
+        """Whether the address names a page of a list that is not the first one."""
+        return not self._query.keys().isdisjoint(("cursor", "trail"))
 
     def to(self, path: str, **query: Any) -> str:
         """A view with values in its address."""

@@ -1,35 +1,27 @@
-"""The views of lists and reports: each asks the route with the same content, and draws its answer.
+"""The views of lists: each asks the route with the same content, and draws its answer.
 
-So a view shows what the route answers to the same caller: the same rows, the same limits of tenants, and the same figures
-as the command.
+So a view shows what the route answers to the same caller: the same rows, and the same limits of tenants.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from chatstore_cli.core.sessions.message_page import MessagePlace
-from chatstore_cli.core.usage.groupings import UsageGrouping, row_keys
-from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.core.sessions.message_place import MessagePlace
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.render.rows.search import snippet_pieces
-from chatstore_cli.render.rows.usage import key_words
-from chatstore_cli.server.errors.error_bodies import Refusal
-from chatstore_cli.server.page import words
+from chatstore_cli.server.page.forms import Form, Text, one_of, shown_tenant
 from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.page.trail import Cursor, Trail, previous_page, trail_after
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.routes import agents, store, store_reports, store_search
+from chatstore_cli.server.routes import agents, store, store_search
 from chatstore_cli.server.services import Services
 
 router = APIRouter(include_in_schema=False)
@@ -41,22 +33,6 @@ _LONGEST_CONFIG = 20_000
 
 _MOST_TAGS = 12
 """Tags of a session that a row of the list shows."""
-Text = Annotated[str, Query(max_length=1_000)]
-"""A filter; empty means none, as forms send it."""
-
-
-_MOST_GROUPS = 1_000
-_SINCE = "30d"
-"""The period of usage if none is chosen."""
-
-
-class NamedPeriod(StrEnum):
-    """A period of the calendar. /store/usage has a parameter with this name for each."""
-
-    THIS_WEEK = "this_week"
-    LAST_WEEK = "last_week"
-    THIS_MONTH = "this_month"
-    LAST_MONTH = "last_month"
 
 
 @router.get("/page/sessions")
@@ -77,29 +53,33 @@ async def sessions(
     trail: Trail = "",
 ) -> HTMLResponse:
     """The sessions, the newest update first."""
-    filters = {
+    fields = {
         "layout": layout, "tenant": tenant, "user": user, "workflow": workflow, "status": status, "tag": tag,
         "title": title, "since": since, "until": until,
     }  # fmt: skip
-    chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
-    if status:
-        chosen["status"] = _status(status)
-    answer = await store.sessions(
-        services, access, **chosen, timezone=view.zone_name, limit=_ROWS, cursor=cursor or None
-    )
+    form = Form(fields)
+    form.check(view.zone, {"status": SessionStatus})
+    answer = None
+    if not form.errors:
+        chosen: dict[str, Any] = {**form.filters}
+        if status:
+            chosen["status"] = SessionStatus(status)
+        with form.reports():
+            answer = await store.sessions(
+                services, access, **chosen, timezone=view.zone_name, limit=_ROWS, cursor=cursor or None
+            )
     layouts = await _layouts(services)
 
     def values() -> dict[str, Any]:
         return {
-            **_paged(_content(answer), cursor, trail),
-            "filters": filters,
-            "filtered": bool(chosen),
+            **_paged(None if answer is None else _content(answer), cursor, trail),
+            "form": form,
             "layouts": layouts,
             "statuses": list(SessionStatus),
             "most_tags": _MOST_TAGS,
         }
 
-    return await view.draw("sessions.html", values)
+    return await view.draw("sessions.html", values, form.status)
 
 
 @router.get("/page/search")
@@ -119,23 +99,20 @@ async def search(
     trail: Trail = "",
 ) -> HTMLResponse:
     """The messages that have all words of a text, the newest first."""
-    tenants = _one_of(access)
-    filters = {
-        "layout": layout, "tenant": _shown(tenants, tenant), "user": user, "role": role, "since": since, "until": until,
+    tenants = one_of(access)
+    fields = {
+        "text": text, "layout": layout, "tenant": shown_tenant(tenants, tenant), "user": user, "role": role,
+        "since": since, "until": until, "substring": "true" if substring else "",
     }  # fmt: skip
+    form = Form(fields, always_shown=["text"], usual={"tenant": shown_tenant(tenants, "")}, main="text")
+    form.check(view.zone, {})
     answer = None
-    if text.strip():
-        chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
-        answer = await store_search.search(
-            services,
-            access,
-            text,
-            **chosen,
-            timezone=view.zone_name,
-            substring=substring,
-            limit=_ROWS,
-            cursor=cursor or None,
-        )
+    if text.strip() and not form.errors:
+        chosen: dict[str, Any] = {**form.filters, "substring": substring}
+        with form.reports():
+            answer = await store_search.search(
+                services, access, **chosen, timezone=view.zone_name, limit=_ROWS, cursor=cursor or None
+            )
     layouts = await _layouts(services)
 
     def values() -> dict[str, Any]:
@@ -145,71 +122,13 @@ async def search(
             hit["place"] = _place(hit).to_cursor()
         return {
             **_paged(found, cursor, trail),
-            "filters": {**filters, "text": text, "substring": substring},
+            "form": form,
             "layouts": layouts,
             "roles": sorted(ROLES),
             "tenants": tenants,
         }
 
-    return await view.draw("search.html", values)
-
-
-@router.get("/page/usage")
-async def usage(
-    view: RequestedView,
-    services: Served,
-    access: Reader,
-    by: UsageGrouping = UsageGrouping.DAY,
-    tenant: Text = "",
-    user: Text = "",
-    workflow: Text = "",
-    tag: Text = "",
-    period: NamedPeriod | None = None,
-    since: Annotated[str | None, Query(max_length=1_000)] = None,
-    until: Text = "",
-) -> HTMLResponse:
-    """Tokens and cost, with exactly the figures of `chatstore usage`. `since` and `until` replace a named period."""
-    if since or until:
-        period = None
-    elif since is None and period is None:
-        since = _SINCE
-    tenants = _one_of(access)
-    filters = {
-        "tenant": _shown(tenants, tenant), "user": user, "workflow": workflow, "tag": tag, "since": since, "until": until,
-    }  # fmt: skip
-    chosen: dict[str, Any] = {name: value for name, value in filters.items() if value}
-    if period is not None:
-        chosen[period.value] = True
-    answer = await store_reports.usage(
-        services, access, by=by.value, **chosen, timezone=view.zone_name, top=_MOST_GROUPS
-    )
-
-    def values() -> dict[str, Any]:
-        report = _content(answer)
-        if len(report["items"]) == _MOST_GROUPS:
-            note = f"The {_MOST_GROUPS:,} rows with the most tokens are shown. The totals include all others."
-            report["notes"].append(note)
-        return {
-            "report": {**report, "totals": _flat(report["totals"])},
-            "rows": _rows_with_bars(report, by),
-            "filters": {**filters, "by": by.value, "period": period},
-            "groupings": list(UsageGrouping),
-            "periods": list(NamedPeriod),
-            "tenants": tenants,
-        }
-
-    return await view.draw("usage.html", values)
-
-
-def _rows_with_bars(report: dict[str, Any], by: UsageGrouping) -> list[dict[str, Any]]:
-    rows = [_flat(row) | {"key": key_words(row[row_keys([by])[0]])} for row in report["items"]]
-    # The bars compare one thing, as those of `chatstore usage --bars`: costs, or tokens if no cost is known.
-    measure = "cost" if any(row["cost"] for row in rows) else "total_tokens"
-    numbers = [Decimal(str(row[measure] or 0)) for row in rows]
-    most = max(numbers, default=Decimal(0))
-    for row, number in zip(rows, numbers, strict=True):
-        row["share"] = 0 if most == 0 else round(number * 100 / most, 1)
-    return rows
+    return await view.draw("search.html", values, form.status)
 
 
 @router.get("/page/agents")
@@ -258,32 +177,6 @@ def _place(hit: dict[str, Any]) -> MessagePlace:
     moment = hit["created_at"]
     created_at = None if moment is None else as_utc(datetime.fromisoformat(moment))
     return MessagePlace(created_at=created_at, sequence=hit["sequence"], message_id=hit["message_id"])
-
-
-def _one_of(access: Access) -> list[str]:
-    """The tenants of a key for several, of which search and usage show one at a time; empty for other callers."""
-    tenants = sorted(access.tenants or ())
-    return tenants if len(tenants) > 1 else []
-
-
-def _shown(tenants: list[str], tenant: str) -> str:
-    """The tenant of a view: the first of the key, unless the address names one of them."""
-    return tenant if not tenants or tenant in tenants else tenants[0]
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of a group of usage beside each other."""
-    used = row["usage"]
-    return {**used, "sessions": row["sessions"], "shown_cost": words.cost(used["cost"], row["cost_complete"])}
-
-
-def _status(text: str) -> SessionStatus:
-    """The status of a filter. Raises Refusal for an unknown one: without the filter, the list would show other sessions."""
-    try:
-        return SessionStatus(text)
-    except ValueError as error:
-        hint = f"Choose one of: {', '.join(SessionStatus)}."
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such status.", kind="invalid", hint=hint) from error
 
 
 async def _layouts(services: Services) -> list[str]:

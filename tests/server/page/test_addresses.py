@@ -14,8 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.server.app import ROUTERS
-from chatstore_cli.server.page import refusals, session, trail, views
+from chatstore_cli.server.page import refusals, session, trail, usage, views
 from tests.support.samples import store_sample
 from tests.support.served_app import Served, served, settings_of
 
@@ -89,6 +90,43 @@ def test_a_session_on_one_page_has_no_links_to_others(server):
     assert [linked(html, f"{which} messages") for which in ("First", "Previous", "Next", "Last")] == [None] * 4
 
 
+@pytest.mark.parametrize("sequence", [0, 1, 2, 700, None])
+def test_a_hit_that_is_the_only_message_has_no_links_to_others(server, module_database, sequence):
+    """Numbers do not tell that a message is the first: an application may begin with any, and older messages are deleted."""
+    message = {"role": "user", "content": "alone", "timestamp": WHEN, "sequence": sequence}
+    stored = {"chat_id": "alone", "last_updated_at": WHEN, "messages": [message]}
+    module_database["chat_sessions"].replace_one({"chat_id": "alone"}, stored, upsert=True)
+    html = text_of(server, linked(text_of(server, "/page/search?text=alone"), "alone") or "")
+    assert "data-marked" in html
+    assert "data-live" in html
+    assert 'class="pages"' not in html
+
+
+def test_links_lead_only_to_messages_that_are_still_there(server, module_database):
+    """The messages of a page of a bookmark, or those around it, can be deleted later."""
+    sessions = module_database["chat_sessions"]
+    messages = [{"role": "user", "content": f"{n}", "timestamp": WHEN, "sequence": n} for n in range(1, 61)]
+    sessions.insert_one({"chat_id": "shrinks", "last_updated_at": WHEN, "messages": messages})
+    following = linked(text_of(server, "/page/session?layout=workflow&id=shrinks"), "Next messages") or ""
+    assert linked(text_of(server, following), "Previous messages") is not None
+    sessions.update_one({"chat_id": "shrinks"}, {"$set": {"messages": messages[50:]}})
+    html = text_of(server, following)
+    assert html.count("<article") == 10
+    assert 'class="pages"' not in html
+    sessions.update_one({"chat_id": "shrinks"}, {"$set": {"messages": messages[:40]}})
+    html = text_of(server, following)
+    assert "has no messages" not in html
+    assert html.count("<article") == 40
+
+
+def test_only_what_can_be_deleted_offers_it(server, module_database):
+    store_sample(module_database, "calls")
+    call = module_database["lk_transcripts"].find_one()["sessionId"]
+    html = text_of(server, f"/page/session?layout=calls&id={call}")
+    assert "Delete" not in html
+    assert linked(text_of(server, "/page/session?layout=workflow&id=many-000"), "Delete …") is not None
+
+
 def test_a_trail_that_would_be_too_long_ends_and_the_newest_page_stays_a_click_away(server, monkeypatch):
     html = text_of(server, "/page/sessions?tenant=many")
     [cursor] = parse_qs(urlsplit(linked(html, "Older sessions") or "").query)["cursor"]
@@ -104,6 +142,14 @@ def test_a_trail_that_would_be_too_long_ends_and_the_newest_page_stays_a_click_a
 def test_a_trail_that_no_link_has_is_refused(server):
     assert "not valid" in text_of(server, "/page/sessions?trail=a/b", 400)
     assert "not valid" in text_of(server, f"/page/sessions?trail={'a.' * 5_000}", 400)
+
+
+@pytest.mark.parametrize("broken", ["cursor=x", "trail=a/b", "cursor=x&trail=."])
+@pytest.mark.parametrize("filters", ["/page/sessions?tenant=many", "/page/search?text=needle&tenant=many"])
+def test_a_broken_link_to_a_page_of_a_list_keeps_the_filters(server, filters, broken):
+    html = text_of(server, f"{filters}&{broken}", 400)
+    assert linked(html, "Show the first page") == filters
+    assert linked(html, "Show the view in the usual time zone") is None
 
 
 def test_saved_agents_come_in_pages(server, monkeypatch):
@@ -124,11 +170,38 @@ def test_saved_agents_come_in_pages(server, monkeypatch):
 
 def test_usage_by_session_shows_so_many_groups_and_totals_of_all(server, monkeypatch):
     assert "rows with the most tokens" not in text_of(server, "/page/usage?by=session&tenant=many&since=2026-01-01")
-    monkeypatch.setattr(views, "_MOST_GROUPS", 20)
+    monkeypatch.setattr(usage, "_MOST_GROUPS", 20)
     html = text_of(server, "/page/usage?by=session&tenant=many&since=2026-01-01")
     assert html.count('<th scope="row">') == 20
     assert "The 20 rows with the most tokens are shown." in html
     assert f"<dd>{SESSIONS}</dd>" in html
+
+
+@pytest.mark.parametrize(
+    ("by", "meaning"),
+    [
+        ("day", "sessions without a time"),
+        ("week", "sessions without a time"),
+        ("month", "sessions without a time"),
+        ("tenant", "sessions without a tenant"),
+        ("user", "sessions without a user"),
+        ("workflow", "sessions without a workflow"),
+        ("agent", "usage stored without an agent"),
+        ("model", "usage stored without a model"),
+    ],
+)
+def test_usage_explains_the_row_of_what_has_no_name(server, module_database, by, meaning):
+    tokens = {"total_tokens": 5, "prompt_tokens": 4, "completion_tokens": 1, "total_cost": 0.5}
+    bare = {"chat_id": "bare", "messages": [], "real_time_tracking": {"tokens": tokens}}
+    module_database["chat_sessions"].replace_one({"chat_id": "bare"}, bare, upsert=True)
+    html = text_of(server, f"/page/usage?by={by}&since=")
+    assert f'<th scope="row">(none) <small>{meaning}</small></th>' in html
+    assert html.count("<small>") == 1
+
+
+@pytest.mark.parametrize("by", ["session", "status"])
+def test_usage_has_no_such_row_where_everything_has_a_name(server, by):
+    assert "(none)" not in text_of(server, f"/page/usage?by={by}&since=")
 
 
 # --- time zones ------------------------------------------------------------------------------------------------------
@@ -167,6 +240,7 @@ def test_a_zone_that_does_not_exist_is_refused_in_words_and_left_behind(server, 
     html = text_of(server, f"/page/{path}{'&' if '?' in path else '?'}timezone={zone}", 400)
     assert "is not the name of a time zone" in html
     assert linked(html, "Back to the sessions") == "/page/sessions"
+    assert linked(html, "Show the view in the usual time zone") == f"/page/{path}"
     assert "<script>alert" not in html
 
 
@@ -175,6 +249,31 @@ def test_the_choice_of_a_zone_keeps_the_view_and_its_filters(server):
     assert 'action="/page/usage"' in html
     assert '<input type="hidden" name="tenant" value="a&amp;b">' in html
     assert "<option selected>Asia/Kolkata</option>" in html
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+def navigation(html: str) -> list[str]:
+    """Where the links of the navigation lead."""
+    part = html.partition('<nav aria-label="Views">')[2].partition("</nav>")[0]
+    return [unescape(each.partition('"')[0]) for each in part.split('href="')[1:]]
+
+
+def test_the_navigation_has_the_views_that_a_key_may_open(tmp_path, mongod, server):
+    database = server.services.settings.mongo.database
+    of_tenants = [f"/page/{name}" for name in ("sessions", "search", "usage", "agents")]
+    assert navigation(text_of(server, "/page/sessions")) == [*of_tenants, "/page/storage"]
+    with served(settings_of(tmp_path, mongod.uri, database, requests_per_minute=0)) as keyed:
+        kinds = [(Right.READ, ()), (Right.READ, ("many",)), (Right.WRITE, ("acme", "many")), (Right.ADMIN, ("many",))]
+        for right, tenants in kinds:
+            keyed.client.headers.update(keyed.key(*tenants, right=right))
+            found = navigation(text_of(keyed, "/page/sessions"))
+            assert found == (of_tenants if tenants else [*of_tenants, "/page/storage"])
+            for each in found:
+                text_of(keyed, each)
+        del keyed.client.headers["x-api-key"]
+        assert navigation(text_of(keyed, "/page.html", 404)) == of_tenants
 
 
 # --- keys for several tenants ----------------------------------------------------------------------------------------
@@ -213,9 +312,9 @@ def test_an_error_has_no_advice_for_a_shell(server):
     assert "run:" not in html
 
 
-def test_an_invalid_filter_is_named_and_the_view_is_a_click_away(server):
-    html = text_of(server, "/page/usage?by=colour&tenant=many", 400)
-    assert "not valid: by." in html
+def test_an_invalid_period_of_an_address_is_named_and_the_view_is_a_click_away(server):
+    html = text_of(server, "/page/usage?period=next_week&tenant=many", 400)
+    assert "not valid: period." in html
     assert linked(html, "Usage without filters") == "/page/usage"
 
 

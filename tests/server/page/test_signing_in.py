@@ -38,9 +38,14 @@ def test_wrong_and_revoked_keys_are_refused_in_words(keyed, tab, samples):
     for key in ("nonsense", samples.revoked_key):
         sign_in(key)
         page.get_by_text("The key is not valid.").wait_for()
+        field = page.get_by_label("Key")
+        assert field.get_attribute("aria-invalid") == "true"
+        assert page.evaluate("document.activeElement.name") == "key"
+        assert field.input_value() == key
     assert tab.context.cookies() == []
 
 
+OF_TENANTS = ["Sessions", "Search", "Usage", "Agents"]
 FOREIGN = [
     "http://evil.example/",
     "//evil.example/",
@@ -72,8 +77,10 @@ def test_a_tenants_key_sees_its_sessions_and_cannot_delete(keyed, samples):
     assert page.get_by_role("link", name="Delete").count() == 0
     assert page.goto(f"{base}/page/session/delete?layout=workflow&id=chat-5d1c07e2").status == 403
     assert page.goto(f"{base}/page/session?id=chat-93b8f1aa").status == 404
+    assert page.get_by_role("navigation").get_by_role("link").all_inner_texts() == OF_TENANTS
     assert page.goto(f"{base}/page/storage").status == 403
     assert page.locator("h1").inner_text()
+    assert page.get_by_role("navigation").get_by_role("link").all_inner_texts() == OF_TENANTS
 
 
 def test_deleting_shows_the_plan_first(keyed, samples):
@@ -82,8 +89,30 @@ def test_deleting_shows_the_plan_first(keyed, samples):
     page.locator("tbody").wait_for()
     page.goto(f"{base}/page/session?layout=workflow&id=chat-0c7be44d")
     page.get_by_role("link", name="Delete").click()
-    page.get_by_text("would be deleted").wait_for()
+    plan = page.get_by_text("would be deleted").inner_text()
     assert samples.database["chat_sessions"].find_one({"chat_id": "chat-0c7be44d"}) is not None
     page.get_by_role("button", name="Delete the session").click()
     page.wait_for_url(f"{base}/page/sessions")
     assert samples.database["chat_sessions"].find_one({"chat_id": "chat-0c7be44d"}) is None
+    said = page.get_by_role("status").filter(has_text="deleted")
+    assert said.inner_text() == plan.partition(" would be deleted")[0] + " were deleted."
+    page.locator("tbody").get_by_text("chat-0c7be44d").wait_for(state="detached")
+    with page.expect_response("**/page/sessions"):  # the list shows a change by itself
+        samples.database["chat_sessions"].update_one({"chat_id": "chat-5d1c07e2"}, {"$set": {"title": "changed"}})
+    assert said.is_visible()
+    page.reload()
+    page.locator("tbody").wait_for()
+    assert said.count() == 0
+
+
+def test_a_session_that_is_gone_is_not_said_to_be_deleted(keyed, samples):
+    page, base, sign_in = keyed
+    sign_in(samples.admin_key)
+    page.locator("tbody").wait_for()
+    samples.database["chat_sessions"].insert_one({"_id": "goes", "chat_id": "goes", "messages": []})
+    page.goto(f"{base}/page/session/delete?layout=workflow&id=goes")
+    samples.database["chat_sessions"].delete_one({"_id": "goes"})
+    page.get_by_role("button", name="Delete the session").click()
+    page.get_by_role("alert").filter(has_text="No session 'goes'").wait_for()
+    page.goto(f"{base}/page/sessions")
+    assert page.get_by_role("status").filter(has_text="deleted").count() == 0

@@ -22,6 +22,7 @@ VIEWS = {
     "reference": "/docs",
     "sign-in": "/page/sign-in",
     "refused": "/page/session?id=missing",
+    "wrong value": "/page/usage?by=colour&since=x",
     "deletion": SESSION.replace("?", "/delete?"),
     "time zone": "/page/time-zone",
 }
@@ -66,9 +67,6 @@ def test_filters_are_in_the_address_and_pages_follow_each_other(tab):
     assert "tenant=harbor-books" in page.url
     assert set(page.locator("tbody td:nth-child(2)").all_inner_texts()) == {"harbor-books"}
     assert page.get_by_label("Tenant", exact=True).input_value() == "harbor-books"
-    page.goto("/page/sessions?status=nonsense")
-    assert page.locator("h1").inner_text() == "There is no such status."
-    assert "completed" in page.locator("main").inner_text()
     page.goto("/page/sessions?tenant=nobody")
     assert page.locator(".empty").inner_text().startswith("No session matches.")
 
@@ -140,7 +138,7 @@ def test_usage_has_the_words_of_the_command(tab, samples, by):
     printed = samples.chatstore("usage", "--by", by, "--since", "30d", "-o", "json")
     rows = json.loads(printed.out)["items"]
     page.goto(f"/page/usage?by={by}")
-    names = page.locator("tbody th").all_inner_texts()
+    names = [each.partition("\n")[0] for each in page.locator("tbody th").all_inner_texts()]
     costs = dict(zip(names, page.locator("tbody td:nth-child(5)").all_inner_texts(), strict=True))
     key = {"tenant": "tenant_id", "model": "model"}[by]
     assert costs == {row[key] or "(none)": cost(row["usage"]["cost"], row["cost_complete"]) for row in rows}

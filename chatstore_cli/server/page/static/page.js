@@ -1,6 +1,7 @@
 // What the views do beyond links and forms: signing in and out, copying, and showing changes as they happen.
 // Without it, every view can still be read.
 
+const DONE = "chatstore done";
 const UNREACHABLE = "The server does not answer.";
 
 async function post(path, body) {
@@ -11,21 +12,42 @@ async function post(path, body) {
   });
 }
 
-// Sends a form as JSON. A refusal is shown in the form, in the server's words.
+// Sends a form as JSON. A refusal is shown in the form, in the server's words; the `message` of an answer on the next view.
 function submits(form, path, content, following) {
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const refused = form.querySelector("[data-refused]");
     refused.textContent = "";
+    form.elements.key?.removeAttribute("aria-invalid");
     try {
       const answer = await post(path, content());
-      if (answer.ok) location.assign(following());
-      else refused.textContent = (await answer.json()).error.message;
+      const told = await answer.json();
+      if (answer.ok) {
+        if (told.message) tellNext(told.message);
+        return location.assign(following());
+      }
+      refused.textContent = told.error.message;
+      form.elements.key?.setAttribute("aria-invalid", "true");
+      form.elements.key?.select();
     } catch {
       refused.textContent = UNREACHABLE;
     }
   });
 }
+
+// What was done is said once, on the view that follows. A screen reader announces a text that is added to a view, so the
+// script adds it. In a browser that forbids storage, nothing is said, and all else works.
+function tellNext(text) {
+  try {
+    sessionStorage.setItem(DONE, text);
+  } catch {}
+}
+
+try {
+  const done = sessionStorage.getItem(DONE);
+  sessionStorage.removeItem(DONE);
+  if (done !== null) document.querySelector("[data-done]").textContent = done;
+} catch {}
 
 const signIn = document.querySelector("[data-sign-in]");
 submits(signIn, "/page/sign-in", () => ({ key: signIn.elements.key.value.trim() }), () => signIn.dataset.next);
