@@ -17,17 +17,18 @@ def emit_flush(
     ignored: Sequence[IgnoredFiles],
     *,
     dry_run: bool = False,
-    not_read: str | None = None,
+    unread: str = "",
     unreadable: int = 0,
 ) -> None:
     """Write the numbers. If there was nothing to store, a notice replaces the table. Incomplete last lines are named.
 
-    `not_read` is why journals were not read, if so. The caller reports the errors of `unreadable` journals.
+    `unread` is the reason why no journal was read, as a sentence, if that is known. The caller reports the errors of
+    `unreadable` journals.
     """
     if result.lines or not invocation.is_table:
         invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
     if not result.lines and not unreadable:
-        invocation.say(not_read or _why_nothing(result))
+        invocation.say(unread or _why_nothing(result))
     if result.pending:
         more = result.pending - len(result.named_incomplete)
         names = ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")

@@ -127,21 +127,6 @@ def test_only_files_with_another_stamp_are_opened_again(following: Following):
     assert len(following.results) == 2
 
 
-def test_a_round_that_is_stopped_before_its_flush_is_not_counted(following: Following):
-    following.write("a.jsonl", 1)
-    ask = following.store.collection_id
-    stopped = threading.Event()
-
-    def asked_while_it_is_stopped() -> str | None:
-        stopped.set()
-        assert following.follower._stopping.wait(60)
-        return ask()
-
-    following.store.collection_id = asked_while_it_is_stopped
-    following.follower.run(lambda: int(stopped.is_set()))
-    assert (following.journals.opened, following.follower.rounds, following.follower.answered) == ([], 0, True)
-
-
 def test_a_server_that_does_not_answer_is_reported_while_its_answer_is_awaited(following: Following):
     following.write("a.jsonl", 1)
     answered = threading.Event()
@@ -379,6 +364,21 @@ def test_it_follows_until_it_is_asked_to_stop(tmp_path: Path):
     assert following.follower.run(Asked(lambda: following.store.asked > 5)) is False
     assert following.follower.total.stored == 1
     assert following.follower.total.files == 1
+
+
+def test_a_stop_before_the_first_journal_is_read_is_the_reason_why_nothing_was_stored(tmp_path: Path):
+    """It must not be reported that there are no journals."""
+    following = Following(tmp_path)
+    following.write("a.jsonl", 1)
+    follower = following.follower
+
+    def asked() -> str:
+        follower._stopping.wait(60)
+        return "the first"
+
+    following.store.collection_id = asked
+    assert follower.run(Asked(lambda: True)) is False
+    assert (follower.total.files, follower.why_nothing_was_read) == (0, "Stopped before a journal was read.")
 
 
 def test_once_ends_by_itself(tmp_path: Path):
