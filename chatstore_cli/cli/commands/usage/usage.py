@@ -20,7 +20,8 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command_with_subcommands, reject_other_options, reject_parent_options
+from chatstore_cli.cli.option_conflicts import reject_other_options, reject_parent_options
+from chatstore_cli.cli.options import command_with_subcommands
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
