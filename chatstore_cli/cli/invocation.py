@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
-from chatstore_cli.cli.options import GlobalOptions, global_options
+from chatstore_cli.cli.global_options import GlobalOptions, global_options
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed, NotFound, WrongUse
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal

@@ -46,7 +46,7 @@ def stored_instant(value: Any) -> datetime | None:
     return read_instant(value)
 
 
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
 def whole_number(value: Any) -> int | None:
@@ -55,12 +55,12 @@ def whole_number(value: Any) -> int | None:
     A double or a decimal can be larger, but counters and sequences never are.
     """
     if type(value) is int:
-        return value if _SMALLEST <= value <= _LARGEST else None
+        return value if SMALLEST <= value <= LARGEST else None
     if isinstance(value, Decimal128):
         value = _finite(value.to_decimal())
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    if not _SMALLEST <= value <= _LARGEST:  # false for NaN as well
+    if not SMALLEST <= value <= LARGEST:  # false for NaN as well
         return None
     number = int(value)
     return number if number == value else None

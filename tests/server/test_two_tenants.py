@@ -9,7 +9,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 from chatstore_cli.core.labels.labelled import MOST_TAGGED
-from chatstore_cli.core.sessions.message_page import MessagePlace
+from chatstore_cli.core.sessions.message_place import MessagePlace
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.mongo.search import text_index
 from chatstore_cli.server.app import ROUTERS

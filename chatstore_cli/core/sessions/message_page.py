@@ -2,72 +2,42 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from itertools import chain, islice, pairwise
+from itertools import chain, islice, pairwise, repeat
+from typing import NamedTuple
 
+from chatstore_cli.core.sessions.message_place import (
+    SMALLEST_SEQUENCE,
+    MessagePlace,
+    PlaceGone,
+    digest,
+    digest_of,
+    is_at,
+    joined,
+    place_of,
+)
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session_reader import ReaderBySequence, ReaderByTime, SessionReader
-from chatstore_cli.domain.times import as_utc
 
 LARGEST_PAGE = 1_000
 _OF_ONE_SECOND = 5
 """Messages that are usually read beside those of a page, because they have the second of its place, or come after it."""
 
-SMALLEST_SEQUENCE = -(1 << 63)
 _WIDEST = 1 << 20
 """Sequences before a page that are searched for the page before it. Beyond that gaps are so wide that everything is read."""
 
+_IN_A_NAME = 5
+"""Messages whose contents name the start of a page, if the first one has neither an id nor a sequence: many say only "ok"."""
+
 _ABSENT = -1
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_FIRST_KEY = (_FIRST, SMALLEST_SEQUENCE)
 _LAST = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class MessagePlace:
-    """The place after a message of a session.
-
-    `skip` messages after `after_sequence` come before it, or `skip` messages of the session. In a session in the order of
-    times, the message itself tells the place: its time, sequence and id. So messages that expire do not shift the pages.
-    """
-
-    after_sequence: int | None = None
-    skip: int = 0
-    created_at: datetime | None = None
-    sequence: int | None = None
-    message_id: str | None = None
-
-    def to_cursor(self) -> str:
-        """The place as an opaque text for URLs."""
-        moment = None if self.created_at is None else self.created_at.isoformat()
-        packed = json.dumps([self.after_sequence, self.skip, moment, self.sequence, self.message_id])
-        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
-
-    @classmethod
-    def from_cursor(cls, cursor: str) -> MessagePlace:
-        """The place of a cursor. Raises BadValue."""
-        try:
-            packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            after, skip, moment, sequence, message_id = json.loads(packed)
-            is_valid = _is_number(after) and type(skip) is int and 0 <= skip < 1 << 62 and _is_number(sequence)
-            if not is_valid or not isinstance(message_id, str | None):
-                raise ValueError
-            return cls(
-                after, skip, None if moment is None else as_utc(datetime.fromisoformat(moment)), sequence, message_id
-            )
-        except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise BadValue(name="--cursor", value=cursor, expected="the next_cursor of an earlier page") from error
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (type(value) is int and SMALLEST_SEQUENCE <= value < 1 << 63)
 
 
 def message_page(
@@ -77,16 +47,18 @@ def message_page(
     limit: int,
     fits: Callable[[Message], bool] = lambda _: True,
 ) -> tuple[list[Message], MessagePlace | None]:
-    """At most `limit` messages after the place, and the place after them; None at the end. Raises NotFound.
+    """At most `limit` messages after the place, and the place after them; None at the end. Raises NotFound and PlaceGone.
 
     The page ends before the first message that does not fit. The first one must fit.
     """
     messages = _from_place(reader, session_id, place, limit)
     if messages is None:
-        messages = _from_message(reader, session_id, place)
-    if messages is None:
         selection = MessageSelection(after_sequence=place.after_sequence, first=place.skip + limit + 1)
-        messages = islice(reader.messages(session_id, selection), place.skip, None)
+        after = _after_place(iter(reader.messages(session_id, selection)), place)
+        if after is None:
+            raise PlaceGone(session_id)
+        skip, messages = after
+        place = replace(place, skip=skip)
     found: list[Message] = []
     page: list[Message] = []
     for message in messages:
@@ -98,14 +70,7 @@ def message_page(
         return page, None
     if isinstance(reader, ReaderBySequence):
         return page, _after_sequence(place, found)
-    last = page[-1]
-    return page, replace(
-        place,
-        skip=place.skip + len(page),
-        created_at=last.created_at,
-        sequence=last.sequence,
-        message_id=last.message_id,
-    )
+    return page, replace(place_of(page[-1]), skip=place.skip + len(page))
 
 
 def page_around(
@@ -132,25 +97,6 @@ def page_around(
     return message_page(reader, session_id, MessagePlace(skip=max(0, index - before)), limit)
 
 
-def is_at(message: Message, hit: MessagePlace) -> bool:
-    """Whether a place names this message."""
-    if message.sequence != hit.sequence:
-        return False
-    if hit.message_id is not None:
-        return hit.message_id in (message.message_id, _digest(message) if message.message_id is None else None)
-    if hit.sequence is None:
-        return (message.message_id, message.created_at) == (None, hit.created_at)
-    return hit.created_at in (None, message.created_at)
-
-
-def _digest(message: Message) -> str:
-    """Names a message that has no id of its own by its content and time."""
-    return (
-        "sha256:"
-        + sha256(repr((message.role, message.content, message.created_at)).encode(errors="replace")).hexdigest()[:32]
-    )
-
-
 def _from_hit(messages: Iterator[Message], hit: MessagePlace, before: int) -> Iterator[Message]:
     """The message and those after it, and some before it that the iterator has. Nothing if the message is absent."""
     earlier: deque[Message] = deque(maxlen=before)
@@ -168,8 +114,10 @@ def _after_sequence(place: MessagePlace, found: Sequence[Message]) -> MessagePla
     """The place before the last one of the messages: after the last sequence that a higher one follows."""
     for distance, (later, earlier) in enumerate(pairwise(reversed(found))):
         if later.sequence is not None and earlier.sequence is not None and later.sequence > earlier.sequence:
-            return MessagePlace(earlier.sequence, distance)
-    return replace(place, skip=place.skip + len(found) - 1)
+            if distance == 0:
+                return MessagePlace(earlier.sequence)
+            return replace(place_of(found[-2]), after_sequence=earlier.sequence, skip=distance)
+    return replace(place_of(found[-2]), after_sequence=place.after_sequence, skip=place.skip + len(found) - 1)
 
 
 def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, limit: int) -> Iterator[Message] | None:
@@ -180,21 +128,36 @@ def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, lim
     return None if messages is None else _beyond(messages, place, place.created_at, back=False)
 
 
-def _from_message(reader: SessionReader, session_id: str, place: MessagePlace) -> Iterator[Message] | None:
-    """The messages after the one that the place names, if the order is neither that of times nor that of sequences.
+def _after_place(messages: Iterator[Message], place: MessagePlace) -> tuple[int, Iterator[Message]] | None:
+    """How many messages are before a place, and those after it, also if messages before it were deleted.
 
-    So messages that were deleted before it do not shift the page. None if it was deleted itself: its position is known.
+    If the message that the place names was deleted itself, the times tell where it was; None if they do not.
     """
-    if isinstance(reader, ReaderBySequence) or (place.created_at is None and place.message_id is None):
-        return None
-    messages = iter(reader.messages(session_id, MessageSelection()))
+    if place.created_at is None and place.message_id is None:
+        return place.skip, islice(messages, place.skip, None)
     later: list[Message] | None = None
+    after_its_time: list[Message] | None = []
+    key, wanted = _FIRST_KEY, _time_key(place)
+    count = 0
     for message in islice(messages, place.skip):
+        count += 1
         if is_at(message, place):  # the last one: messages of an application may share an id
             later = []
         elif later is not None:
             later.append(message)
-    return None if later is None else chain(later, messages)
+        elif after_its_time is not None:
+            earlier, key = key, _time_key(message)
+            if key == wanted or key < earlier:
+                after_its_time = None
+            elif key > wanted:
+                after_its_time.append(message)
+    later = after_its_time if later is None else later
+    return None if later is None else (count - len(later), chain(later, messages))
+
+
+def _time_key(message: Message | MessagePlace) -> tuple[datetime, int]:
+    """The order of times, and of sequences at one time. A message without a time comes first."""
+    return message.created_at or _FIRST, _ABSENT if message.sequence is None else message.sequence
 
 
 def _beyond(messages: Iterator[Message], place: MessagePlace, moment: datetime, *, back: bool) -> Iterator[Message]:
@@ -211,7 +174,7 @@ def _beyond(messages: Iterator[Message], place: MessagePlace, moment: datetime, 
     for message in messages:
         key = _key(message)
         if key[0] == moment:
-            if key == wanted and message.message_id == place.message_id:
+            if is_at(message, place):
                 yield from messages
                 return
             of_its_instant.append(message)
@@ -232,15 +195,26 @@ def _key(message: Message) -> tuple[datetime, int]:
 # --- the page before another one -------------------------------------------------------------------------------------
 
 
+class _Before(NamedTuple):
+    """The last messages before a place, the one after the place (None at the end), and how many were read before that."""
+
+    page: list[Message]
+    following: Message | None
+    position: int
+
+
 def start_of(page: Sequence[Message]) -> MessagePlace:
     """The place at which a page begins, for `page_before`. The page must have at least one message.
 
-    The place names the first message with a sequence, or else the first one. `skip` is the number of messages of the page
-    before that message.
+    It names the first message. `after_sequence` is the first sequence of the page. If the message has no id and no sequence,
+    it is named with those after it, and `skip` is their number.
     """
-    index = next((index for index, message in enumerate(page) if message.sequence is not None), 0)
-    named = page[index]
-    return MessagePlace(None, index, named.created_at, named.sequence, named.message_id or _digest(named))
+    number = next((each.sequence for each in page if each.sequence is not None), None)
+    start = replace(place_of(page[0]), after_sequence=number)
+    if page[0].message_id is None and page[0].sequence is None:
+        named = page[:_IN_A_NAME]
+        return replace(start, message_id=digest_of(named), skip=len(named))
+    return start
 
 
 def page_before(
@@ -248,28 +222,41 @@ def page_before(
 ) -> tuple[list[Message], MessagePlace | None]:
     """At most `limit` messages that end where another page begins (see `start_of`), and the place after them.
 
-    The result is empty if no message is before the page, or if the message that the start names was deleted.
+    If the message at which it begins was deleted, its sequence or its time tells where it was. Raises PlaceGone if not.
     """
-    if start.skip > LARGEST_PAGE:
+    if start.skip > _IN_A_NAME:
         raise BadValue(name="--cursor", value=start.to_cursor(), expected="the start of a page")
     if isinstance(reader, ReaderByTime) and start.created_at is not None:
-        newest_first = reader.messages_until(session_id, start.created_at, limit + start.skip + _OF_ONE_SECOND)
+        newest_first = reader.messages_until(session_id, start.created_at, limit + _OF_ONE_SECOND)
         if newest_first is not None:
-            earlier = _beyond(newest_first, start, start.created_at, back=True)
-            page = list(islice(earlier, start.skip, start.skip + limit))[::-1]
-            return page, _at_message(MessagePlace(), page[-1]) if page else None
-    if isinstance(reader, ReaderBySequence) and start.sequence is not None:
-        width = limit + start.skip
+            page = list(islice(_beyond(newest_first, start, start.created_at, back=True), limit))[::-1]
+            return page, place_of(page[-1]) if page else None
+    number = start.after_sequence if start.sequence is None else start.sequence
+    if isinstance(reader, ReaderBySequence) and number is not None:
+        width = limit
         while width < _WIDEST:  # without gaps in the sequences, the first round has the whole page
-            first = start.sequence - width
+            first = number - width
             place = MessagePlace(first - 1 if first > 0 else None)
             found = _until(reader, session_id, place, start, limit, first=width + limit)
             if found is None:
                 break  # the message is gone, or comes after more without a sequence
-            if len(found[0]) == limit or first <= 0:
-                return found
+            if len(found.page) == limit or first <= 0:
+                return _page_of(reader, place, found)
             width *= 4
-    return _until(reader, session_id, MessagePlace(), start, limit) or ([], None)
+    found = _until(reader, session_id, MessagePlace(), start, limit) or _by_time(reader, session_id, start, limit)
+    if found is None:
+        raise PlaceGone(session_id)
+    return _page_of(reader, MessagePlace(), found)
+
+
+def _page_of(reader: SessionReader, place: MessagePlace, found: _Before) -> tuple[list[Message], MessagePlace | None]:
+    """What `page_before` returns of messages that were read from a place."""
+    page, following, position = found
+    if not page or following is None:
+        return page, None
+    if isinstance(reader, ReaderBySequence):
+        return page, _after_sequence(replace(place, skip=position - len(page)), [*page, following])
+    return page, replace(place_of(page[-1]), skip=position)
 
 
 def _until(
@@ -279,26 +266,68 @@ def _until(
     start: MessagePlace,
     limit: int,
     first: int | None = None,
-) -> tuple[list[Message], MessagePlace | None] | None:
-    """What `page_before` returns, read forwards from a place; None if no message after the place is the one of the start.
+) -> _Before | None:
+    """The messages before a start, read forwards from a place; None if none of them is the one of the start.
 
-    With `first`, none of the first so many messages after the place.
+    If it was deleted and the messages are in order of their sequences, those with lower sequences. With `first`, none of
+    the first so many messages after the place is the one of the start.
     """
-    kept: deque[Message] = deque(maxlen=limit + start.skip + 1)
-    messages = reader.messages(session_id, MessageSelection(after_sequence=place.after_sequence, first=first))
-    for position, message in enumerate(messages):
+    selection = MessageSelection(after_sequence=place.after_sequence, first=first)
+    messages = iter(reader.messages(session_id, selection))
+    by_sequence = isinstance(reader, ReaderBySequence)
+    kept: deque[Message] = deque(maxlen=limit)
+    position = 0
+    for message, is_start in _compared(messages, start):
+        if is_start:
+            return _Before(list(kept), message, position)
+        if by_sequence and _is_after(message, start):
+            return _Before(list(kept), message, position) if _is_before(kept, start) else None
         kept.append(message)
-        if not is_at(message, start):
-            continue
-        found = list(kept)[: max(0, len(kept) - start.skip)][-limit - 1 :]  # the page, and the first message after it
-        page = found[:-1]
-        if not page:
-            return [], None
-        if isinstance(reader, ReaderBySequence):
-            return page, _after_sequence(replace(place, skip=position - start.skip - len(page)), found)
-        return page, _at_message(replace(place, skip=position - start.skip), page[-1])
-    return None
+        position += 1
+    is_end = by_sequence and start.sequence is not None and (first is None or position < first)
+    return _Before(list(kept), None, position) if is_end and _is_before(kept, start) else None
 
 
-def _at_message(place: MessagePlace, last: Message) -> MessagePlace:
-    return replace(place, created_at=last.created_at, sequence=last.sequence, message_id=last.message_id)
+def _compared(messages: Iterator[Message], start: MessagePlace) -> Iterator[tuple[Message, bool]]:
+    """Each message, and whether it is the one of a start."""
+    if start.skip == 0:
+        yield from ((message, is_at(message, start)) for message in messages)
+        return
+    ahead: deque[tuple[Message, str]] = deque()
+    for message in chain(messages, repeat(None, start.skip)):
+        if message is not None:
+            ahead.append((message, digest(message)))
+        if ahead and (len(ahead) == start.skip or message is None):
+            yield ahead[0][0], ahead[0][0].sequence is None and joined(name for _, name in ahead) == start.message_id
+            ahead.popleft()
+
+
+def _is_after(message: Message, start: MessagePlace) -> bool:
+    return message.sequence is not None and start.sequence is not None and message.sequence > start.sequence
+
+
+def _is_before(kept: Sequence[Message], start: MessagePlace) -> bool:
+    """Whether the last of these messages is before a start: one without a sequence, or with the same one, may be after it."""
+    if not kept:
+        return True
+    last = kept[-1].sequence
+    return last is not None and start.sequence is not None and last < start.sequence
+
+
+def _by_time(reader: SessionReader, session_id: str, start: MessagePlace, limit: int) -> _Before | None:
+    """The messages before a start in order of time; None if the times do not tell which these are."""
+    wanted = _time_key(start)
+    kept: deque[Message] = deque(maxlen=limit)
+    following: Message | None = None
+    position, last = 0, _FIRST_KEY
+    for message in reader.messages(session_id, MessageSelection()):
+        key = _time_key(message)
+        if key == wanted or key < last:
+            return None
+        last = key
+        if key > wanted:
+            following = following or message
+        else:
+            kept.append(message)
+            position += 1
+    return _Before(list(kept), following, position)

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from datetime import datetime, timedelta
 from itertools import islice
-from math import isfinite
-from typing import Any, TypeGuard
+from typing import Any
 
 from pymongo.collection import Collection
 
-from chatstore_cli.mongo.bson_values import stored_instant
+from chatstore_cli.mongo.bson_values import LARGEST, SMALLEST, stored_instant, whole_number
 from chatstore_cli.mongo.connection import Document, driver_errors
 from chatstore_cli.mongo.exact import ExactCollection
 from chatstore_cli.mongo.identifiers import document_id_condition, id_condition, id_text
@@ -128,9 +127,10 @@ class MessagesInOrder:
         light._fields = {"created_at": 1, "sequence": 1}
         restarted = False
         for count_after, row in enumerate(light.newest_first({"sequence": {"$type": "number"}})):
-            if row["sequence"] == sequence:
+            number = number_of(row["sequence"])
+            if number == sequence:
                 return count_after if restarted or self._has_greater_before(row) else None
-            restarted = restarted or row["sequence"] < sequence
+            restarted = restarted or (number is not None and number < sequence)
         return None
 
     def _has_greater_before(self, row: Document) -> bool:
@@ -206,10 +206,17 @@ def _instant(row: Document) -> datetime:
 
 
 def _sort_key(row: Document) -> tuple[datetime, float, str]:
-    sequence = row.get("sequence")
-    return _instant(row), sequence if is_number(sequence) else _ABSENT, id_text(row.get("_id"))
+    sequence = number_of(row.get("sequence"))
+    return _instant(row), _ABSENT if sequence is None else sequence, id_text(row.get("_id"))
 
 
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a stored value is a finite number; a boolean is not a number."""
-    return type(value) is int or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value))
+def number_of(value: object) -> int | float | None:
+    """The number of a stored sequence; None for a number beyond 64 bits and for other values, booleans included.
+
+    Only a double may have a fraction.
+    """
+    if type(value) is int:
+        return value
+    if type(value) is float:
+        return value if SMALLEST <= value <= LARGEST else None  # false for NaN as well
+    return whole_number(value)

@@ -11,7 +11,7 @@ from chatstore_cli.domain.workflow.provider_parts import id_as_text
 from chatstore_cli.mongo.bson_values import stored_instant
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_text
-from chatstore_cli.mongo.messages.ordering import is_number
+from chatstore_cli.mongo.messages.ordering import number_of
 from chatstore_cli.mongo.rare_fields import RARE_FIELDS, with_rare_fields
 
 LAYOUT = "messages"
@@ -29,7 +29,7 @@ def to_message(document: Document) -> Message:
         metadata = metadata if isinstance(metadata, dict) else {} if metadata is None else {"metadata": metadata}
     sequence = get("sequence")
     if sequence.__class__ is not int:
-        sequence = int(sequence) if is_number(sequence) else None
+        sequence = None if (number := number_of(sequence)) is None else int(number)
     created_at: Any = get("created_at")
     moment: datetime | None
     try:

@@ -39,6 +39,7 @@ from chatstore_cli.mongo.threads.own_threads import (
     MESSAGES_PER_ANSWER,
     OWN_THREAD_MESSAGES,
     OWN_THREADS,
+    after_sequence,
 )
 from chatstore_cli.mongo.threads.sessions import LAYOUT, to_message, to_session
 from chatstore_cli.mongo.tombstones import count_parts
@@ -119,7 +120,8 @@ class ThreadsLayout:
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A thread's messages in order of sequence, streamed. Raises NotFound.
 
-        Those without a sequence come first, as they were stored, and `after_sequence` does not select them.
+        Those without a sequence come first, as they were stored, and `after_sequence` does not select them. Those whose
+        sequence is not a number come last, in the server's order of such values, and `after_sequence` selects them.
         """
         if self._locate(session_id) is None:
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
@@ -128,7 +130,7 @@ class ThreadsLayout:
     def _read(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         condition = self._messages_of(session_id)
         if selection.after_sequence is not None:
-            condition["sequence"] = {"$gt": selection.after_sequence}
+            condition |= after_sequence(selection.after_sequence)
         if not selection.include_general:
             condition["content.metadata.source"] = {"$ne": GENERAL_AGENT}
         with driver_errors(f"reading thread {session_id!r} in {self._messages_name}"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.mongo.own_documents import OwnDocuments, has_all
 
@@ -16,3 +18,11 @@ COPIED_AT = "copied_at"
 
 MESSAGES_PER_ANSWER = 1_000
 """Messages of a thread in one answer of the server. An answer of the default size, 16 MiB, would take 150 MiB of memory."""
+
+
+def after_sequence(number: int) -> dict[str, Any]:
+    """The condition that a message comes after this number in the order of `sequence`.
+
+    `{"sequence": {"$gt": number}}` would leave out a text, which the order of the server has after all numbers.
+    """
+    return {"sequence": {"$ne": None}, "$expr": {"$gt": ["$sequence", number]}}

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from chatstore_cli.core.redaction import Redactor
-from chatstore_cli.core.sessions.message_page import MessagePlace, is_at, page_around
+from chatstore_cli.core.sessions.message_page import page_around
+from chatstore_cli.core.sessions.message_place import MessagePlace, is_at
 from chatstore_cli.domain.conversation import ToolDisplay, turn_of
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.message import Message

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
-from chatstore_cli.core.sessions.message_page import MessagePlace, message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone, is_at
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message
@@ -33,6 +34,8 @@ _ROWS = 50
 COUNTED = 1_000
 """Messages are counted up to this many, so that a long session opens as quickly as a short one."""
 _FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
+_DELETED_PLACE = "The message at which the last page began or ended was deleted. These are the first messages."
+_DELETED_HIT = "The session does not have this message, or no longer. These are its first messages."
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
 
@@ -48,6 +51,7 @@ class _Page(NamedTuple):
     messages: list[Message]
     following: MessagePlace | None
     has_previous: bool
+    note: str = ""
 
 
 def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
@@ -81,20 +85,28 @@ async def session(
     """A page of messages: the first ones, those after or before a place, those around one, or (`at=end`) the last ones."""
     wanted = MessagePlace.from_cursor(hit) if hit else MessagePlace(sequence=int(at)) if at.isdecimal() else None
 
-    def page_of(reader: SessionReader) -> _Page:
+    def wanted_page(reader: SessionReader) -> _Page:
         if at == "end":
             return _newest(reader, session_id)
         if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
             return _ending(*earlier)
         if wanted is not None:
             messages, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
-            return _Page(messages, following, _is_preceded(reader, session_id, messages))
+            note = "" if any(is_at(message, wanted) for message in messages) else _DELETED_HIT
+            return _Page(messages, following, _is_preceded(reader, session_id, messages), note)
         if not after:
             return _Page(*message_page(reader, session_id, MessagePlace(), _ROWS), has_previous=False)
         messages, following = message_page(reader, session_id, MessagePlace.from_cursor(after), _ROWS)
         if not messages:  # what followed was deleted
             return _newest(reader, session_id)
         return _Page(messages, following, _is_preceded(reader, session_id, messages))
+
+    def page_of(reader: SessionReader) -> _Page:
+        try:
+            return wanted_page(reader)
+        except PlaceGone:
+            first = message_page(reader, session_id, MessagePlace(), _ROWS)
+            return _Page(*first, has_previous=False, note=_DELETED_PLACE)
 
     def read() -> tuple[Session, _Page, bool]:
         stores = services.stores
@@ -108,6 +120,7 @@ async def session(
     def values() -> dict[str, Any]:
         return {
             "session": found,
+            "note": page.note,
             "facts": facts_of(found, TimeDisplay(view.zone)),
             "can_delete": can_delete,
             "turns": turns_of(page.messages, wanted),

@@ -122,12 +122,18 @@ class Links:
         self._path = request.url.path
         self._query = dict(request.query_params)
         self.zone_name = self._query.pop(ZONE, "")
-        if not _is_zone(self.zone_name):  # the view reports the error, and its links do not repeat it
+        self.drops_zone = self.zone_name != "" and not _is_zone(self.zone_name)
+        if self.drops_zone:  # the view reports the error, and its links do not repeat it
             self.zone_name = ""
 
     def here(self, **changed: Any) -> str:
         """This view with other values in its address. None removes a value."""
         return self.to(self._path, **{**self._query, **changed})
+
+    @property
+    def is_page_of_list(self) -> bool:
+        """Whether the address names a page of a list that is not the first one."""
+        return not self._query.keys().isdisjoint(("cursor", "trail"))
 
     def to(self, path: str, **query: Any) -> str:
         """A view with values in its address."""

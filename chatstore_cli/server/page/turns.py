@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatstore_cli.core.sessions.message_page import MessagePlace, is_at
+from chatstore_cli.core.sessions.message_place import MessagePlace, is_at, place_of
 from chatstore_cli.domain.conversation import Block, BlockKind, turn_of
 from chatstore_cli.domain.message import ROLES, Message
 from chatstore_cli.domain.times import rfc3339
@@ -48,7 +48,6 @@ class _Drawn:
 def _turn(number: int, message: Message, marked: MessagePlace | None, drawn: _Drawn) -> dict[str, Any]:
     """A message as the template draws it."""
     blocks, missing = drawn.cut(turn_of(message).blocks)
-    place = MessagePlace(created_at=message.created_at, sequence=message.sequence, message_id=message.message_id)
     return {
         "sequence": message.sequence,
         "anchor": f"p{number}" if message.sequence is None else f"m{message.sequence}",
@@ -58,6 +57,6 @@ def _turn(number: int, message: Message, marked: MessagePlace | None, drawn: _Dr
         "created_at": rfc3339(message.created_at),
         "blocks": blocks,
         "missing": missing,
-        "place": place.to_cursor() if missing else None,
+        "place": place_of(message).to_cursor() if missing else None,
         "is_marked": marked is not None and is_at(message, marked),
     }

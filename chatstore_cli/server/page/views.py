@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from chatstore_cli.core.sessions.message_page import MessagePlace
+from chatstore_cli.core.sessions.message_place import MessagePlace
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.session import SessionStatus
 from chatstore_cli.domain.times import as_utc

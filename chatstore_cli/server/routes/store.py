@@ -14,7 +14,8 @@ from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.readers import remarks_of
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, SessionPage, SessionView, list_sessions, show_session
 from chatstore_cli.core.sessions.message_page import LARGEST_PAGE as MOST_MESSAGES
-from chatstore_cli.core.sessions.message_page import MessagePlace, message_page
+from chatstore_cli.core.sessions.message_page import message_page
+from chatstore_cli.core.sessions.message_place import MessagePlace
 from chatstore_cli.core.sessions.sorting import SORT_FIELDS, SessionOrder
 from chatstore_cli.core.sessions.totals import session_total
 from chatstore_cli.domain.errors import WrongUse

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chatstore_cli.core.sessions.message_page import LARGEST_PAGE, MessagePlace, message_page, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page, page_before, start_of
+from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 
 PAGE = 10
+AT = datetime(2026, 3, 5, 10, tzinfo=UTC)
 
 
 @dataclass
@@ -20,6 +24,8 @@ class Stored:
 
     sequences: list[int | None]
     read: int = 0
+    has_times: bool = False
+    left_out: Collection[int] = ()
 
     def messages(self, session_id, selection):
         last = -1
@@ -27,7 +33,9 @@ class Stored:
             last = last if sequence is None else sequence
             if selection.after_sequence is None or last > selection.after_sequence:
                 self.read += 1
-                yield message(number, sequence)
+                at = AT + timedelta(minutes=number) if self.has_times else None
+                if number not in self.left_out:
+                    yield message(number, sequence)._replace(created_at=at)
 
 
 class StoredBySequence(Stored):
@@ -40,6 +48,14 @@ def message(number: int, sequence: int | None) -> Message:
     return Message(
         session_id="s", role="user", content=str(number), message_id=f"m{number}", sequence=sequence, created_at=None
     )
+
+
+def page_of(reader: Stored, first: int) -> list[Message]:
+    return list(reader.messages("s", MessageSelection()))[first : first + PAGE]
+
+
+def sequences_of(page: list[Message]) -> list[int | None]:
+    return [each.sequence for each in page]
 
 
 def numbers(page: list[Message]) -> list[int]:
@@ -81,13 +97,64 @@ def test_a_page_before_the_end_of_a_long_session_reads_that_page():
     assert reader.read == PAGE + 1
 
 
-def test_the_place_of_a_deleted_message_has_no_page_before_it():
-    assert page_before(StoredBySequence(list(range(95))), "s", start_of([message(500, 500)]), PAGE) == ([], None)
+@pytest.mark.parametrize("kind", [StoredBySequence, Stored])
+def test_a_page_whose_first_message_was_deleted_still_has_the_page_before_it(kind):
+    reader = kind(list(range(95)))
+    start = start_of(page_of(reader, 50))
+    del reader.sequences[45:51]
+    page, following = page_before(reader, "s", start, PAGE)
+    assert sequences_of(page) == list(range(35, 45))
+    assert sequences_of(message_page(reader, "s", following, PAGE)[0]) == list(range(51, 61))
+
+
+@pytest.mark.parametrize("kind", [StoredBySequence, Stored])
+def test_the_page_before_it_is_complete_if_the_rest_of_the_session_was_deleted_too(kind):
+    reader = kind(list(range(95)))
+    start = start_of(page_of(reader, 50))
+    del reader.sequences[50:]
+    assert sequences_of(page_before(reader, "s", start, PAGE)[0]) == list(range(40, 50))
+    del reader.sequences[:]
+    assert page_before(reader, "s", start, PAGE) == ([], None)
+
+
+@pytest.mark.parametrize("kind", [StoredBySequence, Stored])
+@pytest.mark.parametrize("sequences", [[None] * 30, [5] * 30, [0] * 10 + [None] * 20], ids=["none", "equal", "first"])
+def test_a_place_is_gone_if_nothing_tells_where_the_deleted_message_was(kind, sequences):
+    reader = kind(sequences)
+    start = start_of(page_of(reader, 20))
+    reader.left_out = {20}
+    with pytest.raises(PlaceGone, match="deleted"):
+        page_before(reader, "s", start, PAGE)
+
+
+@pytest.mark.parametrize("kind", [StoredBySequence, Stored])
+def test_without_sequences_the_times_tell_where_a_deleted_message_was(kind):
+    reader = kind([None] * 95, has_times=True)
+    start, after = start_of(page_of(reader, 50)), message_page(reader, "s", MessagePlace(), 51)[1]
+    reader.left_out = {3, 49, 50}
+    page, following = page_before(reader, "s", start, PAGE)
+    assert numbers(page) == list(range(39, 49))
+    assert numbers(message_page(reader, "s", following, 3)[0]) == [51, 52, 53]
+    page, after = message_page(reader, "s", after, PAGE)
+    assert numbers(page) == list(range(51, 61))
+    assert numbers(message_page(reader, "s", after, PAGE)[0]) == list(range(61, 71))
+
+
+def test_messages_that_say_the_same_are_told_apart_by_those_after_them():
+    reader = Stored([])
+    said = ["hi", "ok", "ok", "bye", "ok", "ok", "more", "ok", "end"]
+    reader.messages = lambda session_id, selection: (
+        message(0, None)._replace(content=each, message_id=None) for each in said
+    )
+    every = list(reader.messages("s", MessageSelection()))
+    for first in range(1, len(said)):
+        page, _ = page_before(reader, "s", start_of(every[first:]), PAGE)
+        assert [each.content for each in page] == said[:first]
 
 
 def test_a_start_that_no_page_has_is_refused():
     with pytest.raises(BadValue):
-        page_before(StoredBySequence([1, 2, 3]), "s", MessagePlace(skip=LARGEST_PAGE + 1, sequence=2), PAGE)
+        page_before(StoredBySequence([1, 2, 3]), "s", MessagePlace(skip=6), PAGE)
 
 
 def test_messages_that_are_deleted_between_two_pages_do_not_shift_the_next_one():
@@ -98,7 +165,8 @@ def test_messages_that_are_deleted_between_two_pages_do_not_shift_the_next_one()
     reader.messages = lambda session_id, selection: iter(kept)
     assert numbers(message_page(reader, "s", place, PAGE)[0]) == list(range(10, 20))
     del kept[7]  # the message that the place names: only its position is known
-    assert len(message_page(reader, "s", place, PAGE)[0]) == PAGE
+    with pytest.raises(PlaceGone):
+        message_page(reader, "s", place, PAGE)
 
 
 def test_messages_that_share_an_id_are_paged_to_their_end():

@@ -144,6 +144,14 @@ def test_a_trail_that_no_link_has_is_refused(server):
     assert "not valid" in text_of(server, f"/page/sessions?trail={'a.' * 5_000}", 400)
 
 
+@pytest.mark.parametrize("broken", ["cursor=x", "trail=a/b", "cursor=x&trail=."])
+@pytest.mark.parametrize("filters", ["/page/sessions?tenant=many", "/page/search?text=needle&tenant=many"])
+def test_a_broken_link_to_a_page_of_a_list_keeps_the_filters(server, filters, broken):
+    html = text_of(server, f"{filters}&{broken}", 400)
+    assert linked(html, "Show the first page") == filters
+    assert linked(html, "Show the view in the usual time zone") is None
+
+
 def test_saved_agents_come_in_pages(server, monkeypatch):
     for number in range(5):
         body = {"name": f"Agent {number}", "config": {"prompt": "x" * 50}}
@@ -232,6 +240,7 @@ def test_a_zone_that_does_not_exist_is_refused_in_words_and_left_behind(server, 
     html = text_of(server, f"/page/{path}{'&' if '?' in path else '?'}timezone={zone}", 400)
     assert "is not the name of a time zone" in html
     assert linked(html, "Back to the sessions") == "/page/sessions"
+    assert linked(html, "Show the view in the usual time zone") == f"/page/{path}"
     assert "<script>alert" not in html
 
 

@@ -22,6 +22,7 @@ VIEWS = {
     "reference": "/docs",
     "sign-in": "/page/sign-in",
     "refused": "/page/session?id=missing",
+    "wrong value": "/page/usage?by=colour&since=x",
     "deletion": SESSION.replace("?", "/delete?"),
     "time zone": "/page/time-zone",
 }
