@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +30,7 @@ from chatstore_cli.render.rows.deletions import (
     planned_text,
     totals_row,
 )
-from chatstore_cli.wiring.deletions import collection_ids, session_deletions
+from chatstore_cli.wiring.deletions import collection_ids, has_other_id, session_deletions
 from chatstore_cli.wiring.labels import label_store, shown_labels
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _write_plan_file(
             error.hint = "Name another file: a plan is not overwritten."
         raise
     invocation.emit(Record(PLAN_FIELDS, plan_row(made, path)))
-    invocation.say("Nothing was deleted. To delete these sessions: chatstore sessions delete --apply FILE --yes")
+    again = f"chatstore sessions delete --apply {shlex.quote(path)} --yes"
+    invocation.say(f"Nothing was deleted. To delete these sessions: {again}")
 
 
 def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
@@ -148,7 +150,7 @@ def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
         planned = _sum(header.sessions, header.documents, keep_usage=header.keep_usage)
         invocation.confirm(f"{path} plans to delete {planned}", yes=yes)
         deletions = session_deletions(invocation.stores, None, keep_usage=header.keep_usage)
-        again = f"To continue, run: chatstore sessions delete --apply {path} --yes"
+        again = f"To continue, run: chatstore sessions delete --apply {shlex.quote(path)} --yes"
         delete_planned(invocation, deletions, plan, header.sessions, again)
 
 
@@ -159,8 +161,8 @@ def _require_target(invocation: Invocation, header: PlanHeader, path: str) -> No
             what=f"{path} is a plan for {header.target}, and this configuration names {target}. Nothing was deleted.",
             hint="Use the configuration with which the plan was made.",
         )
-    for name, uuid in collection_ids(stores, header.collections).items():
-        if uuid != header.collections[name]:
+    for name, planned in header.collections.items():
+        if has_other_id(stores, name, planned):
             raise Conflict(
                 what=f"{name} is not the collection of {path}: it was created again, or it is on another server. "
                 "Nothing was deleted.",
