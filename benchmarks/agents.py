@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 SMALL = 1_000
 DATABASE = "chatstore_benchmark_agents_{}"
@@ -34,22 +36,12 @@ VERSIONS = 5
 
 def main() -> None:
     """Print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--agents", type=int, default=100_000, help="agents in the large database (default 100000)")
     parser.add_argument("--rounds", type=int, default=300, help="calls of each side of a figure (default 300)")
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     chosen = parser.parse_args()
-    if chosen.uri:
-        measure(chosen.uri, chosen)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(server.uri, chosen)
-        finally:
-            server.remove()
+    with server_uri(chosen.uri) as uri:
+        measure(uri, chosen)
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:
@@ -155,7 +147,7 @@ def measure_resolver(figures: Figures, uri: str, collection: Any, rounds: int) -
     ids = [document["_id"] for document in collection.find({"deletedAt": None}, {"_id": 1}).limit(rounds)]
     overrides = {"engine": {"llm": "openai/gpt-4o"}, "greeting": "Hello", "tools": ["*"]}
     resolver = AgentConfigResolverService(uri, collection.database.name)
-    ours, theirs = iter(ids * 2), iter(ids * 2)
+    ours, theirs = cycle(ids), cycle(ids)
     resolver.resolve(str(ids[0]))
     bare_collection = resolver._stores.connection.database[collection.name]  # of the same client, as idle as ours
     resolved, bare = in_turn(

@@ -11,7 +11,6 @@ bare `$push` into one document with 10,000 messages, which shows what small segm
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -22,6 +21,8 @@ from typing import Any
 from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks._server import option_parser, server_uri
 
 DATABASE = "chatstore_benchmark_append"
 SEGMENT_MESSAGES = 200
@@ -36,21 +37,12 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 
 def main() -> int:
     """Print one line per figure; return 1 if a bound is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--messages", type=int, default=100_000, help="messages in the long session (default 100000)")
     parser.add_argument("--rounds", type=int, default=600, help="appends to each session (default 600)")
-    parser.add_argument("--uri", help="the MongoDB to use (default: one from the [embedded] extra is started)")
     options = parser.parse_args()
-    if options.uri:
-        return measure(options.uri, options.messages, options.rounds)
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            return measure(server.uri, options.messages, options.rounds)
-        finally:
-            server.remove()
+    with server_uri(options.uri) as uri:
+        return measure(uri, options.messages, options.rounds)
 
 
 def measure(uri: str, messages: int, rounds: int) -> int:

@@ -30,6 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 DATABASE = "chatstore_benchmark"
 BOUNDS = {"fresh": 0.85, "stored": 1.8}
@@ -39,26 +40,16 @@ BATCH = 1_000
 
 def main() -> None:
     """Run the rounds and print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--messages", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     parser.add_argument("--load", nargs=2, metavar=("URI", "FILE"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.load:
         print(load_plainly(*chosen.load))
         return
-    if chosen.uri:
-        measure(chosen.uri, chosen)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(server.uri, chosen)
-        finally:
-            server.remove()
+    with server_uri(chosen.uri) as uri:
+        measure(uri, chosen)
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ one misses its bound.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import statistics
@@ -28,6 +27,7 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 if TYPE_CHECKING:
     from chatstore_cli.core.usage.metrics import SessionMetrics
@@ -58,9 +58,8 @@ CONTEXT = {
 
 def main() -> None:
     """Print one line for each write concern."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=600, help="appends to each side (default 600)")
-    parser.add_argument("--uri", help="the MongoDB to use (default: one from the [embedded] extra is started)")
     options = parser.parse_args()
     figures = Figures()
     with server_uri(options.uri) as uri:
@@ -78,22 +77,6 @@ def main() -> None:
                 f"turn counted, long chat / short one, w={concern}", long / short, at_most=bound, detail=detail
             )
     figures.exit()
-
-
-@contextlib.contextmanager
-def server_uri(uri: str | None) -> Iterator[str]:
-    """The given server, or one that runs until the end of the block."""
-    if uri is not None:
-        yield uri
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            yield server.uri
-        finally:
-            server.remove()
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 SMALL = 10_000
 DATABASE = "chatstore_benchmark_listing_{}"
@@ -39,24 +40,14 @@ TENANTS = 50
 
 def main() -> None:
     """Print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--sessions", type=int, default=1_000_000, help="sessions in the large database")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     parser.add_argument("--mongosh", default=shutil.which("mongosh"), help="the shell [default: the one on PATH]")
     parser.add_argument("--keep", action="store_true", help="keep the databases")
     chosen = parser.parse_args()
-    if chosen.uri:
-        measure(chosen.uri, chosen)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(server.uri, chosen)
-        finally:
-            server.remove()
+    with server_uri(chosen.uri) as uri:
+        measure(uri, chosen)
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:

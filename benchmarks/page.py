@@ -29,6 +29,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 from benchmarks.listing import NEWEST, in_turn, report, session
 
 SMALL = 10_000
@@ -41,23 +42,13 @@ LARGE_TO_SMALL, VIEW_TO_CALL, LONG_TO_SHORT = 1.2, 3.0, 1.3
 
 def main() -> None:
     """Print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--sessions", type=int, default=1_000_000, help="sessions in the large database")
     parser.add_argument("--messages", type=int, default=100_000, help="messages of the long sessions")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     chosen = parser.parse_args()
-    if chosen.uri:
-        measure(chosen.uri, chosen)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(server.uri, chosen)
-        finally:
-            server.remove()
+    with server_uri(chosen.uri) as uri:
+        measure(uri, chosen)
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:

@@ -16,7 +16,6 @@ Replays and cursors run in turn, in one process. A ratio is the median of the ra
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import statistics
@@ -30,6 +29,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 DATABASE = "chatstore_benchmark"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,22 +46,12 @@ Document = dict[str, Any]
 
 def main() -> None:
     """Store the turns, measure, and print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--turns", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     chosen = parser.parse_args()
-    if chosen.uri:
-        measure(chosen.uri, chosen.turns, chosen.rounds)
-        return
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder, replica_set=True)
-        try:
-            measure(server.uri, chosen.turns, chosen.rounds)
-        finally:
-            server.remove()
+    with server_uri(chosen.uri) as uri:
+        measure(uri, chosen.turns, chosen.rounds)
 
 
 def measure(uri: str, turns: int, rounds: int) -> None:
@@ -142,7 +132,7 @@ def row_of(turn: Any, source: Document) -> Document:
     """One turn with all its fields."""
     (
         _, role, content, message_id, sequence, name, created_at, event_type, stored_source, tool_calls, tool_call_id,
-        metadata,
+        metadata, _,
     ) = turn.message  # fmt: skip
     return {
         "transcript_source": source,

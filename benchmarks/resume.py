@@ -29,6 +29,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 
 THIS = [sys.executable, __file__]
 DATABASE = "chatstore_benchmark"
@@ -43,28 +44,19 @@ Document = dict[str, Any]
 
 def main() -> None:
     """Store the messages, measure, and print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--uri", help="a MongoDB to use; else one is started from the [embedded] extra")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child and chosen.child[0] == "store":
         store(chosen.uri, chosen.child[1], chosen.messages)
     elif chosen.child:
         CHILDREN[chosen.child[0]](chosen.uri, chosen.child[1])
-    elif chosen.uri:
-        measure(chosen.uri, chosen)
     else:
-        from tests.support.mongod import short_temporary_folder, start_mongod
-
-        with short_temporary_folder() as folder:
-            # No replica set: a document of 16 MiB and its copy in the oplog do not fit into a test server's cache.
-            server = start_mongod(folder, replica_set=False)
-            try:
-                measure(server.uri, chosen)
-            finally:
-                server.remove()
+        # No replica set: a document of 16 MiB and its copy in the oplog do not fit into a test server's cache.
+        with server_uri(chosen.uri, replica_set=False) as uri:
+            measure(uri, chosen)
 
 
 def measure(uri: str, chosen: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ status 1 if the figure misses its bound.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import statistics
 import sys
@@ -23,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pymongo import MongoClient, WriteConcern
 
+from benchmarks._server import option_parser, server_uri
 from chatstore_cli import AG2PersistenceManager
 
 DATABASE = "chatstore_benchmark_save_event"
@@ -33,21 +33,12 @@ SENTENCE = "The parcel left Lyon this morning and should be with you on Thursday
 
 def main() -> int:
     """Print one line per write concern; return 1 if the bound is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=400, help="events to store (default 400)")
-    parser.add_argument("--uri", help="the MongoDB to use (default: one from the [embedded] extra is started)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    if options.uri:
-        return measure(options.uri, options.rounds)
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            return measure(server.uri, options.rounds)
-        finally:
-            server.remove()
+    with server_uri(options.uri) as uri:
+        return measure(uri, options.rounds)
 
 
 def measure(uri: str, rounds: int) -> int:

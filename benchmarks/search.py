@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import server_uri
 
 if TYPE_CHECKING:
     from chatstore_cli.wiring.stores import Stores
@@ -70,15 +71,9 @@ def main() -> None:
 
 def measure_mongodb(figures: Figures, messages: int, rounds: int) -> None:
     """Start a server for flat messages."""
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
     print("mongodb:")
-    with short_temporary_folder() as folder:
-        server = start_mongod(folder)
-        try:
-            measure(figures, server.uri, messages, rounds)
-        finally:
-            server.remove()
+    with server_uri(None) as uri:
+        measure(figures, uri, messages, rounds)
 
 
 def measure(figures: Figures, uri: str, messages: int, rounds: int) -> None:

@@ -9,8 +9,6 @@ more than 3 round trips.
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import statistics
 import sys
 import time
@@ -24,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pymongo import MongoClient, WriteConcern, monitoring
 
 from benchmarks._figures import Figures
+from benchmarks._server import option_parser, server_uri
 from chatstore_cli import SessionRegistry
 
 DATABASE = "chatstore_benchmark_switch"
@@ -52,20 +51,12 @@ class Counted(monitoring.CommandListener):
 
 def main() -> None:
     """Print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=300, help="switches to measure (default 300)")
     parser.add_argument("--workflows", type=int, default=20, help="workflows of the client session (default 20)")
-    parser.add_argument("--uri", help="the MongoDB to use (default: one from the [embedded] extra is started)")
     chosen = parser.parse_args()
-    from tests.support.mongod import short_temporary_folder, start_mongod
-
     figures = Figures()
-    with contextlib.ExitStack() as stack:
-        uri = chosen.uri
-        if uri is None:
-            server = start_mongod(stack.enter_context(short_temporary_folder()), replica_set=True)
-            stack.callback(server.remove)
-            uri = server.uri
+    with server_uri(chosen.uri) as uri:
         measure(figures, uri, chosen.rounds, chosen.workflows)
     figures.exit()
 

@@ -25,6 +25,7 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._figures import Figures
+from benchmarks._server import server_uri
 
 DATABASE = "chatstore_benchmark_threads"
 SHORT = 100
@@ -70,13 +71,9 @@ def open_mongodb(uri: str | None) -> Iterator[tuple[Any, Any]]:
     from chatstore_cli.config.settings import MongoSettings, Settings
     from chatstore_cli.wiring.stores import Stores
     from chatstore_cli.wiring.threads import conversations
-    from tests.support.mongod import short_temporary_folder, start_mongod
 
     with contextlib.ExitStack() as stack:
-        if uri is None:
-            server = start_mongod(stack.enter_context(short_temporary_folder()))
-            stack.callback(server.remove)
-            uri = server.uri
+        uri = stack.enter_context(server_uri(uri))
         client: MongoClient[dict[str, Any]] = MongoClient(uri)
         client.drop_database(DATABASE)
         stack.callback(client.drop_database, DATABASE)

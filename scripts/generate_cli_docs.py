@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chatstore_cli.cli.global_options import GlobalOptions
 from chatstore_cli.cli.main import root_command
-from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.domain.errors import EXIT_MEANINGS
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"

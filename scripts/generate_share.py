@@ -16,7 +16,7 @@ from generate_cli_docs import commands, help_text, option_records
 
 from chatstore_cli import __version__
 from chatstore_cli.cli.completion import script
-from chatstore_cli.cli.options import GlobalOptions
+from chatstore_cli.cli.global_options import GlobalOptions
 from chatstore_cli.domain.errors import EXIT_MEANINGS
 
 FOLDER = Path(__file__).parent.parent / "build" / "share"

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from chatstore_cli.cli.global_options import GlobalOptions
 from chatstore_cli.cli.main import COMMANDS
-from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.config.settings import ServerSettings, Settings, setting_types
 from chatstore_cli.domain.errors import EXIT_MEANINGS
 from chatstore_cli.mongo.call_sessions.documents import call_session_index_specs

@@ -17,27 +17,25 @@ def emit_flush(
     ignored: Sequence[IgnoredFiles],
     *,
     dry_run: bool = False,
-    answered: bool = True,
+    unread: str = "",
     unreadable: int = 0,
 ) -> None:
     """Write the numbers. If there was nothing to store, a notice replaces the table. Incomplete last lines are named.
 
-    `answered` is whether the database answered at all: without it, no journal is read. The caller reports the errors of
+    `unread` is the reason why no journal was read, as a sentence, if that is known. The caller reports the errors of
     `unreadable` journals.
     """
     if result.lines or not invocation.is_table:
         invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
     if not result.lines and not unreadable:
-        invocation.say(_why_nothing(result, answered=answered))
+        invocation.say(unread or _why_nothing(result))
     if result.pending:
         more = result.pending - len(result.named_incomplete)
         names = ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")
         invocation.say(f"Incomplete last lines, left for the next flush: {result.pending:,} ({names}).")
 
 
-def _why_nothing(result: FlushResult, *, answered: bool) -> str:
-    if not answered:
-        return "MongoDB did not answer, so no journal was read."
+def _why_nothing(result: FlushResult) -> str:
     if not result.files:
         return f"No journals were found. {JOURNAL_NAMES}"
     journals = "1 journal" if result.files == 1 else f"{result.files:,} journals"

@@ -1,159 +1,19 @@
-"""The global options, and the command classes that accept them before and after the subcommand."""
+"""How commands and groups of commands are declared. They accept the global options before and after the subcommand."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, fields
-from datetime import tzinfo
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from chatstore_cli.cli.global_options import global_parameters
 from chatstore_cli.cli.option_values import use_plain_converters
-from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
-from chatstore_cli.render.output_format import OutputFormat
-
-if TYPE_CHECKING:
-    from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-COLOR_CHOICES = ("auto", "always", "never")
-
-
-@dataclass
-class GlobalOptions:
-    """The values of the global options on this command line."""
-
-    config: str | None = None
-    profile: str | None = None
-    uri: str | None = None
-    database: str | None = None
-    output: OutputFormat | None = None
-    color: str = "auto"
-    quiet: bool = False
-    verbose: bool = False
-    no_input: bool = False
-    read_only: bool = False
-    timeout: float | None = None
-    timezone: tzinfo | None = None
-    relative: bool = False
-    no_pager: bool = False
-    invocation: Invocation | None = None
-    """The run that uses them, if the command has made one; not an option."""
-
-
-def _global_option_declarations(
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            help="Read this configuration file (default: CHATSTORE_CONFIG, else ./config.yaml).",
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            "--profile",
-            metavar="NAME",
-            help="Use this profile of the configuration file (default: CHATSTORE_PROFILE, else none).",
-        ),
-    ] = None,
-    uri: Annotated[
-        str | None,
-        typer.Option("--uri", metavar="URI", help="Connect to this MongoDB: a URI or `embedded` (default: mongo.uri)."),
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option("--database", metavar="NAME", help="Use this database (default: mongo.database)."),
-    ] = None,
-    output: Annotated[
-        OutputFormat | None, typer.Option("--output", "-o", help="Print results in this format (default: table).")
-    ] = None,
-    color: Annotated[
-        str | None,
-        typer.Option("--color", metavar="auto|always|never", help="Colour the output (default: auto, on a terminal)."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more details on stderr.")] = False,
-    no_input: Annotated[
-        bool, typer.Option("--no-input", help="Never ask for confirmation: fail and name the option that confirms.")
-    ] = False,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Reject every write.")] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            help="Wait at most SECONDS for an unreachable MongoDB (default: mongo.timeout_seconds).",
-        ),
-    ] = None,
-    timezone: Annotated[
-        str | None,
-        typer.Option(
-            "--timezone",
-            metavar="ZONE",
-            help="Show times in tables, and read days and times, in this time zone, such as Europe/Berlin "
-            "(default: chatstore.timezone).",
-        ),
-    ] = None,
-    relative: Annotated[
-        bool, typer.Option("--relative", help="Show times in tables relative to now, such as `3 h ago`.")
-    ] = False,
-    no_pager: Annotated[
-        bool,
-        typer.Option(
-            "--no-pager", help="Print long output at once (default on a terminal: $CHATSTORE_PAGER, $PAGER or less)."
-        ),
-    ] = False,
-) -> None:
-    """Declares parameters that Typer turns into options. It is never called."""
-
-
-def _store_value(context: Any, parameter: Any, value: Any) -> Any:
-    if value is None or value is False:
-        return value
-    if parameter.name == "color" and value not in COLOR_CHOICES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(COLOR_CHOICES)}.", param_hint="--color")
-    if parameter.name == "timezone":
-        from chatstore_cli.config.time_zones import time_zone
-
-        try:
-            value = time_zone(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--timezone") from error
-    setattr(global_options(context), parameter.name, value)
-    return value
-
-
-def global_options(context: Any) -> GlobalOptions:
-    """The global options of the run that this Typer context belongs to."""
-    root = context.find_root()
-    if not isinstance(root.obj, GlobalOptions):
-        root.obj = GlobalOptions()
-    return root.obj
-
-
-@cache
-def _option_templates() -> tuple[Any, ...]:
-    template = typer.Typer(add_completion=False, rich_markup_mode=None)
-    template.command()(_global_option_declarations)
-    names = {field.name for field in fields(GlobalOptions)}
-    return tuple(parameter for parameter in typer.main.get_command(template).params if parameter.name in names)
-
-
-def _global_parameters(*, hidden: bool) -> list[Any]:
-    parameters = [copy(parameter) for parameter in _option_templates()]
-    for parameter in parameters:
-        parameter.expose_value = False
-        parameter.callback = _store_value
-        parameter.hidden = hidden
-    return parameters
 
 
 def _with_completions(parameters: list[Any], context: Any) -> list[Any]:
@@ -178,7 +38,7 @@ class ChatCommand(TyperCommand):
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
         own = list(params or [])
         names = {parameter.name for parameter in own}  # a command may have its own meaning of --timeout
-        shared = [parameter for parameter in _global_parameters(hidden=True) if parameter.name not in names]
+        shared = [parameter for parameter in global_parameters(hidden=True) if parameter.name not in names]
         super().__init__(*arguments, params=[*own, *shared], **settings)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -199,7 +59,7 @@ class ChatGroup(TyperGroup):
     """Subcommands that are imported when they are called: name -> module below cli/commands/."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any] | None = None, **settings: Any) -> None:
-        own = [*(params or []), *_global_parameters(hidden=self.hides_global_options)]
+        own = [*(params or []), *global_parameters(hidden=self.hides_global_options)]
         super().__init__(*arguments, params=own, **settings)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -269,43 +129,6 @@ def command_with_subcommands(
     return app, app.callback(
         cls=group_class, invoke_without_command=True, epilog=epilog(examples, exits, meanings or {})
     )
-
-
-def _given_options(context: typer.Context) -> list[str]:
-    """The options of a command on this command line, without the global ones."""
-    return [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in context.params
-        and (source := context.get_parameter_source(parameter.name)) is not None
-        and source.name == "COMMANDLINE"
-    ]
-
-
-def reject_other_options(context: typer.Context, *accepted: str) -> None:
-    """Raise WrongUse if options of a command are given that have no effect beside the accepted ones."""
-    if others := [option for option in _given_options(context) if option not in accepted]:
-        what = f"{', '.join(others)} cannot be combined with {accepted[0]}."
-        raise WrongUse(what=what, hint=f"Remove {', '.join(others)} or {accepted[0]}.")
-
-
-def reject_options_without(context: typer.Context, needed: str, *options: str) -> None:
-    """Raise WrongUse if one of the options is given, which have an effect only with the `needed` one."""
-    if given := [option for option in _given_options(context) if option in options]:
-        what = f"{', '.join(given)} {'has' if len(given) == 1 else 'have'} no effect without {needed}."
-        raise WrongUse(what=what, hint=f"Add {needed}, or remove {', '.join(given)}.")
-
-
-def reject_parent_options(context: typer.Context) -> None:
-    """Raise WrongUse if options of a command are given before its subcommand, which does not have them.
-
-    Global options are accepted there.
-    """
-    if options := _given_options(context):
-        subcommand = f"{context.command_path} {context.invoked_subcommand}"
-        verb = "is an option" if len(options) == 1 else "are options"
-        what = f"{', '.join(options)} {verb} of {context.command_path}, not of {subcommand}."
-        raise WrongUse(what=what, hint=f"Remove {'it' if len(options) == 1 else 'them'}, or see {subcommand} --help.")
 
 
 def command(

@@ -264,6 +264,7 @@ def _named_collections(settings: Settings) -> list[tuple[str, str]]:
         ),
         ("chatstore.labels.collection", settings.chatstore.labels.collection),
         ("chatstore.search.words", settings.chatstore.search.words),
+        ("chatstore.server.audit", settings.chatstore.server.audit),
     ]
     return [(key, name) for key, name in named if name is not None]
 

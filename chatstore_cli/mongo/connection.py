@@ -46,6 +46,9 @@ _CONFLICTS = {85, 86, DUPLICATE_KEY}
 _REFUSED_DOCUMENTS = {15, 10334, 17419}
 """The server's codes for a document with too many levels, or over 16 MiB, also after an update."""
 _NO_QUERY_PLAN = 291
+_WITHOUT_PRIMARY = "Run the command again once the server has a primary."
+_CHANGED_MEANWHILE = {43, 175, 215, 237}
+"""The server's codes for a read that it ended, for example because the collection was renamed or dropped meanwhile."""
 RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
 RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a restart ended a cursor or a plan, or a node is starting
 RETRYABLE_CODES |= {215}  # the database is being dropped at this moment
@@ -253,7 +256,8 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
         if code in _REFUSED_DOCUMENTS:
             return DocumentRefused(where=doing, reason=reason)
         if code in RETRYABLE_CODES:
-            return Unreachable(what=f"{doing}: {reason}", hint="Run the command again once the server has a primary.")
+            again = "Run the command again." if code in _CHANGED_MEANWHILE else _WITHOUT_PRIMARY
+            return Unreachable(what=f"{doing}: {reason}", hint=again)
         hint = None
         if code == _NO_QUERY_PLAN and "notablescan" in reason:
             hint = (
@@ -265,6 +269,8 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
         return Unreachable(what=f"{doing}: the server is still starting.", hint="Run the command again in a moment.")
     if isinstance(error, driver.NetworkTimeout):
         return Overdue(what=f"{doing}: no answer in time: {reason}", hint="Raise mongo.timeout_seconds.")
+    if isinstance(error, driver.NotPrimaryError):
+        return Unreachable(what=f"{doing}: {reason}", hint=_WITHOUT_PRIMARY)
     if isinstance(error, driver.ConnectionFailure):
         by_host = re.split(r",(?=[^ ,]+:\d+: )", reason)
         is_unknown = all(any(text in host_reason for text in _UNKNOWN_HOST_TEXTS) for host_reason in by_host)

@@ -36,7 +36,7 @@ class Published(NamedTuple):
     change: SessionChange
 
 
-class Told(NamedTuple):
+class LiveFrame(NamedTuple):
     """A frame for clients. `after_turns`: it comes after the turns that are stored by then, because it refers to them."""
 
     frame: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Subscription:
     ) -> None:
         self._live, self._wants, self._follows = live, wants, follows
         self._changes: asyncio.Queue[Published | None] = asyncio.Queue(_MOST_WAITING)
-        self._told: list[Told] = []
+        self._frames: list[LiveFrame] = []
         self.overflowed = False
         self.missed_frames = False
         """Whether frames were dropped, because the subscriber did not take them."""
@@ -72,9 +72,9 @@ class Subscription:
         while not self._changes.empty():
             self._changes.get_nowait()
 
-    def take_told(self) -> list[Told]:
+    def take_frames(self) -> list[LiveFrame]:
         """The frames that wait, each once."""
-        taken, self._told = self._told, []
+        taken, self._frames = self._frames, []
         return taken
 
     def offer(self, published: Published) -> None:
@@ -91,14 +91,14 @@ class Subscription:
         """End the subscriber's wait."""
         self._put(None)
 
-    def tell(self, session: LayoutAndId, told: Told) -> None:
+    def send(self, session: LayoutAndId, frame: LiveFrame) -> None:
         """Give the subscriber a frame about this session if it follows it, and wake it."""
         if not self._follows(session):
             return
-        if len(self._told) >= _MOST_WAITING:
+        if len(self._frames) >= _MOST_WAITING:
             self.missed_frames = True
             return
-        self._told.append(told)
+        self._frames.append(frame)
         self._put(None)
 
     def _put(self, published: Published | None) -> None:
@@ -156,10 +156,10 @@ class LiveChanges:
         for each in list(self._subscribers):
             each.touch((layout, session_id))
 
-    def tell(self, layout: str, session_id: str, told: Told) -> None:
+    def send(self, layout: str, session_id: str, frame: LiveFrame) -> None:
         """Give a frame to each subscriber that follows the session: what clients should know, but what nobody stores."""
         for each in list(self._subscribers):
-            each.tell((layout, session_id), told)
+            each.send((layout, session_id), frame)
 
     def require_notes(self, notes: list[str]) -> None:
         """Follow the database anew if the watch leaves out other layouts than these: the user's rights have changed."""

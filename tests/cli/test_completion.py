@@ -14,8 +14,8 @@ import shellingham
 
 from chatstore_cli.cli.completed_values import LAYOUTS, _columns, add_completions
 from chatstore_cli.cli.completion import script
+from chatstore_cli.cli.global_options import GlobalOptions
 from chatstore_cli.cli.main import COMMANDS, run
-from chatstore_cli.cli.options import GlobalOptions
 from chatstore_cli.mongo.layouts import registry
 from tests.cli.test_output_contract import COMMAND_LINE, modules_of
 from tests.conftest import Chatstore

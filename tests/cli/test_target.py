@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from chatstore_cli.cli.global_options import GlobalOptions
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import GlobalOptions
 from tests.conftest import Chatstore, Outcome
 from tests.support.journals import as_line, record
 

@@ -430,6 +430,7 @@ def test_an_unset_variable_names_file_line_key_and_variable():
         ("mongo:\n  ttl_days: 1\n  ttl_days: 2\n", "config.yaml:3", "mongo.ttl_days is set twice, in lines 2 and 3."),
         ("mongo: {}\napp: 1\nmongo: {}\n", "config.yaml:3", "mongo is set twice, in lines 1 and 3."),
         ("mongo: {chat_collection: same, session_collection: same}", "config.yaml:1", "both name the collection same"),
+        ("chatstore: {server: {audit: chat_messages}}", "config.yaml:1", "both name the collection chat_messages"),
         ("mongo: {chat_collection: chatstore_tombstones}", "config.yaml:1", "tombstones of deleted sessions and"),
         ("mongo:\n\tttl_days: 1\n", "config.yaml:2", "not YAML: "),
         ("mongo: {ttl_days: 3\n", "config.yaml:2", "not YAML: "),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -40,3 +42,19 @@ def test_a_server_that_rejects_collection_scans_is_named_as_the_reason(
     assert "without the parameter notablescan" in error
     assert "Tree" not in error
     assert "secret" not in error.partition("error processing query")[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        pytest.param(10107, "Run the command again once the server has a primary.", id="stepped down"),
+        pytest.param(175, "Run the command again.", id="renamed meanwhile"),
+    ],
+)
+def test_an_error_that_passes_advises_another_run_and_not_to_check_the_uri(
+    chatstore: Chatstore, fail_point: Callable[..., AbstractContextManager[None]], code: int, hint: str
+) -> None:
+    with fail_point(["createIndexes"], errorCode=code):
+        outcome = chatstore("indexes", "apply", "--yes")
+    assert outcome.code == 5
+    assert outcome.err.endswith(f" {hint}\n"), outcome.err

@@ -16,7 +16,7 @@ import pytest
 from pymongo.database import Database
 
 from chatstore_cli import BadValue, ChatPersistenceWorker, LocalChatCache, Message, MongoChatStorage, Unreachable
-from chatstore_cli.mongo.messages.store import MongoMessageStore
+from chatstore_cli.mongo.messages.inserting import MessageInserter
 from tests.conftest import Chatstore
 from tests.support.kill_at_command import kill_this_process, run_in_fork
 from tests.support.mongod import Mongod, poll
@@ -170,15 +170,15 @@ def test_a_deletion_while_the_answer_is_being_stored_takes_the_answer_and_memory
     application = Application(folder, storage)
     asked = application.say("asked")
     application.flush()
-    insert = MongoMessageStore._insert_command
+    insert = MessageInserter._insert_command
 
-    def deleted_meanwhile(store: MongoMessageStore, documents: Any) -> Any:
+    def deleted_meanwhile(inserter: MessageInserter, documents: Any) -> Any:
         monkeypatch.undo()
         delete()
-        return insert(store, documents)
+        return insert(inserter, documents)
 
     application.say("answer", "assistant", asked)
-    monkeypatch.setattr(MongoMessageStore, "_insert_command", deleted_meanwhile)
+    monkeypatch.setattr(MessageInserter, "_insert_command", deleted_meanwhile)
     application.flush()
     assert stored(database) == application.remembered() == application.shown() == []
 

@@ -22,8 +22,8 @@ from chatstore_cli import ChatPersistenceWorker, ChatstoreError, LocalChatCache,
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.errors import BadValue, Locked, Unreachable
 from chatstore_cli.mongo.connection import Connection
+from chatstore_cli.mongo.messages.inserting import MessageInserter
 from chatstore_cli.mongo.messages.layout import MessagesLayout
-from chatstore_cli.mongo.messages.store import MongoMessageStore
 from chatstore_cli.wiring.journals import named_journals
 from tests.support.journals import COLLECTION, START, flush, quarantined, record, store_of
 from tests.support.mongod import Mongod, poll
@@ -222,14 +222,14 @@ def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_
     for number in range(10):
         cache.record_chat_event("kept", "user", f"{number}")
         cache.record_chat_event("deleted", "user", f"{number}")
-    insert = MongoMessageStore._insert_command
+    insert = MessageInserter._insert_command
 
-    def deleted_meanwhile(store: MongoMessageStore, documents: Any) -> Any:
+    def deleted_meanwhile(inserter: MessageInserter, documents: Any) -> Any:
         monkeypatch.undo()
         MessagesLayout(connection, Settings()).remove("deleted", datetime.now(UTC))
-        return insert(store, documents)
+        return insert(inserter, documents)
 
-    monkeypatch.setattr(MongoMessageStore, "_insert_command", deleted_meanwhile)
+    monkeypatch.setattr(MessageInserter, "_insert_command", deleted_meanwhile)
     worker = worker_of(cache)
     worker.start()
     assert worker.stop(10)

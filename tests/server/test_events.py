@@ -111,6 +111,21 @@ def test_a_client_that_reads_too_slowly_is_ended_with_an_event(tmp_path):
     asyncio.run(run())
 
 
+def test_the_stream_of_a_revoked_key_ends_without_the_next_change(tmp_path):
+    async def run():
+        found, is_granted = Events(tmp_path), True
+        found.services.still_grants = lambda access: is_granted
+        stream = found.stream()
+        assert await anext(stream) == WATCHING
+        following = asyncio.ensure_future(anext(stream, "the end"))
+        await asyncio.sleep(0)  # now it waits for a change
+        is_granted = False
+        found.publish(change("a"))
+        assert await asyncio.wait_for(following, 30) == "the end"
+
+    asyncio.run(run())
+
+
 # --- over a database -------------------------------------------------------------------------------------------------
 
 

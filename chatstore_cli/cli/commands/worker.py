@@ -77,10 +77,10 @@ def worker(
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
     with stop_signals() as stop_requests:
-        result, ignored, answered = _follow(invocation, paths, stop_requests, once, interval, timeout)
+        result, ignored, unread = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
-            emit_flush(invocation, result, ignored, answered=answered)
-        invocation.say_where_stored(result.stored + result.already_stored)
+            emit_flush(invocation, result, ignored, unread=unread)
+        invocation.say_where_stored(result.stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
@@ -92,7 +92,7 @@ def _follow(
     once: bool,
     interval: float | None,
     timeout: float | None,
-) -> tuple[FlushResult, Sequence[IgnoredFiles], bool]:
+) -> tuple[FlushResult, Sequence[IgnoredFiles], str]:
     settings = invocation.settings
     logging.getLogger("chatstore").addHandler(logging.NullHandler())  # stderr has the same lines as notices
     rules = FollowRules(
@@ -121,4 +121,4 @@ def _follow(
     if once and not ended_by_itself:
         stored = f"{quantity(follower.total.stored, 'message')} stored."
         raise Interrupted(what=f"{stored} Run the same command again to continue: nothing is stored twice.")
-    return follower.total, journals.ignored, follower.rounds > 0
+    return follower.total, journals.ignored, follower.why_nothing_was_read

@@ -136,7 +136,8 @@ class Follower:
         self._incomplete: dict[str, int] = {}  # by journal: incomplete last lines, not summed over rounds
         self._failure: BaseException | None = None
         self.total = FlushResult()
-        self.rounds = 0
+        self._rounds = 0
+        self._is_asking = self._has_skipped = False
         """Rounds that were completed."""
 
     # --- the calling thread ------------------------------------------------------------------------------------------
@@ -179,6 +180,15 @@ class Follower:
             raise self._failure
         return not stop_requests()
 
+    @property
+    def why_nothing_was_read(self) -> str:
+        """Why the run ended before it read a journal, as a sentence; empty if it read all of them, or if there is none."""
+        if self._rounds and not self._has_skipped:
+            return ""
+        if self._is_asking:
+            return "MongoDB did not answer, so no journal was read."
+        return "Stopped before a journal was read."
+
     def _report_silence(self) -> None:
         """Report a server that accepted a command and does not answer: the driver itself waits much longer."""
         waiting_since = self._timed_store.waiting_since
@@ -202,8 +212,8 @@ class Follower:
                 scan_seconds, had_work = self._round()
                 pause = max(pause, scan_seconds * _PAUSE_PER_SCAN_SECOND)
                 failures = 0
-                self.rounds += 1
-                if self._rules.once and (not had_work or self.rounds >= _MOST_ROUNDS_WITH_ONCE):
+                self._rounds += 1
+                if self._rules.once and (not had_work or self._rounds >= _MOST_ROUNDS_WITH_ONCE):
                     self._raise_remaining_error()
                     return
             except (Unreachable, NotAllowed, UnsuitableCollection, ForeignCollection, WrongUse, BrokenPipeError):
@@ -223,7 +233,9 @@ class Follower:
         scan = self._journals.scan()
         scan_seconds = self._monotonic() - started
         self._notices.ignored_files(scan.ignored)
+        self._is_asking = True
         collection = self._retry_policy.call(self._store.collection_id)
+        self._is_asking = False
         if collection != self._collection:  # dropped, or new: it does not have what was stored before
             self._flushed.clear()
             self._failed.clear()
@@ -233,7 +245,9 @@ class Follower:
         self._incomplete = {name: count for name, count in self._incomplete.items() if name in scan.stamps}
         self._schedule_rereads(scan)
         due = [name for name, stamp in scan.stamps.items() if self._flushed.get(name) != stamp.value]
-        if due and not self._stopping.is_set():
+        if due and self._stopping.is_set():
+            self._has_skipped = True
+        elif due:
             self._flush_journals(due, scan)
         self._notices.journal_errors(scan.errors)
         return scan_seconds, bool(due)

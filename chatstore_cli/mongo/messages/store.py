@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymongo.errors as driver
-from bson.errors import BSONError
 from pymongo.collection import Collection
 
-from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, Unreachable
 from chatstore_cli.domain.identity import is_ours, session_prefix
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.journal import Entry
@@ -19,11 +18,12 @@ from chatstore_cli.domain.message_store import Content, Inserted, StoredContent,
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.tombstones import Tombstone, is_covered
 from chatstore_cli.mongo.collections import collation_warning, collection_facts
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise, own_collation
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.messages.documents import content_of, flaw_of_document, to_document
+from chatstore_cli.mongo.messages.inserting import MessageInserter
 from chatstore_cli.mongo.messages.own_messages import OWN_MESSAGES
 from chatstore_cli.mongo.messages.removal import FIELDS, remove_covered
 from chatstore_cli.mongo.messages.rows import LAYOUT
@@ -32,11 +32,6 @@ from chatstore_cli.mongo.tombstones import TOMBSTONES, deleted_sessions, tombsto
 _SMALL_SESSION = 5_000
 _ROWS_AT_ONCE = 10_000
 """Rows of one answer of the server. Without a bound an answer has 16 MiB of rows, which take ten times that when decoded."""
-_NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}
-_NOT_ABOUT_A_DOCUMENT |= {211, 279, 314, 8000, 11601, 13388, 14031}
-"""Error codes of the server or of the collection (for example, it is a view), which no message causes."""
-
-_BY_ID = {"_id": 1}
 _FEW_DOCUMENTS = 100_000
 
 
@@ -55,6 +50,7 @@ class MongoMessageStore:
         self._indexes = MongoIndexStore(connection, patient)
         self._name = collection
         self._messages: Collection[Document] = connection.collection(collection)
+        self._inserter = MessageInserter(self._messages, in_memory=connection.in_memory)
         self._index_specs = index_specs
         self._warned = False
         self.server_now = server_now
@@ -250,7 +246,7 @@ class MongoMessageStore:
         # The driver needs three times as long for a date with a zone. Mostly, all entries have the same date.
         dates = {moment: moment and moment.astimezone(UTC).replace(tzinfo=None) for moment in set(expires_at)}
         documents = [to_document(entry, dates[moment]) for entry, moment in zip(entries, expires_at, strict=True)]
-        return self._without_deleted(self._insert(entries, documents), entries)
+        return self._without_deleted(self._inserter.insert(entries, documents), entries)
 
     def _without_deleted(self, inserted: Inserted, entries: Sequence[Entry]) -> Inserted:
         """Delete the entries that a tombstone covers which was written after the look-up of tombstones.
@@ -269,75 +265,6 @@ class MongoMessageStore:
         duplicates = [entry for entry in inserted.duplicates if not is_covered(tombstones, entry)]
         new = inserted.stored - sum(id(entry) not in already for entry in late)
         return Inserted(new, duplicates, inserted.refused, late)
-
-    def _insert(self, entries: Sequence[Entry], documents: Sequence[Document]) -> Inserted:
-        if len(entries) == 1 and (flaw := flaw_of_document(documents[0])):
-            return Inserted(0, [], [(entries[0], flaw)])
-        try:
-            with driver_errors(f"storing messages in {self._name}"):
-                answer = self._insert_command(documents)
-        except (Unreachable, NotAllowed):
-            raise
-        except (ChatstoreError, RecursionError, UnicodeError, TypeError, ValueError) as error:
-            if getattr(error.__cause__, "code", None) in _NOT_ABOUT_A_DOCUMENT:
-                raise
-            # One of them cannot be encoded, or the server rejects all because of one, or together they exceed the limit of
-            # a command. Halving finds the rejected entry.
-            if len(entries) == 1:
-                return Inserted(0, [], [(entries[0], f"rejected: {error}"[:400])])
-        else:
-            return self._inserted(answer, entries)
-        half = len(entries) // 2
-        first = self._insert(entries[:half], documents[:half])
-        second = self._insert(entries[half:], documents[half:])
-        return Inserted(
-            first.stored + second.stored, first.duplicates + second.duplicates, first.refused + second.refused
-        )
-
-    def _insert_command(self, documents: Sequence[Document]) -> Mapping[str, Any]:
-        if self._connection.in_memory:
-            return self._insert_in_memory(documents)
-        # The command costs half as much as insert_many. The caller retries in any case.
-        return self._messages.database.command(
-            {
-                "insert": self._name,
-                "documents": documents,
-                "ordered": False,
-                "writeConcern": self._messages.write_concern.document,
-            }
-        )
-
-    def _insert_in_memory(self, documents: Sequence[Document]) -> Mapping[str, Any]:
-        failures: list[dict[str, Any]] = []
-        for index, document in enumerate(documents):
-            try:
-                self._messages.insert_one(dict(document))
-            except driver.DuplicateKeyError:
-                failures.append({"index": index, "code": DUPLICATE_KEY})
-            except (driver.WriteError, BSONError, OverflowError, TypeError, ValueError) as error:
-                failures.append({"index": index, "code": 0, "errmsg": str(error)})
-        return {"n": len(documents) - len(failures), "writeErrors": failures}
-
-    def _inserted(self, answer: Mapping[str, Any], sent: Sequence[Entry]) -> Inserted:
-        duplicates: list[Entry] = []
-        refused: list[tuple[Entry, str]] = []
-        unconfirmed = answer.get("writeConcernError")
-        for failure in answer.get("writeErrors", ()):
-            entry = sent[failure["index"]]
-            code = failure.get("code")
-            if code == DUPLICATE_KEY and failure.get("keyPattern", _BY_ID) == _BY_ID:
-                duplicates.append(entry)
-            elif code in RETRYABLE_CODES:
-                unconfirmed = failure
-            elif code in _NOT_ABOUT_A_DOCUMENT:
-                raise ChatstoreError(what=f"Storing messages in {self._name}: {failure.get('errmsg', '')}.")
-            else:
-                refused.append((entry, f"the server rejected it: {failure.get('errmsg', '')} (code {code})"[:400]))
-        if unconfirmed:
-            raise Unreachable(
-                what=f"Storing messages in {self._name}: {unconfirmed.get('errmsg', 'not acknowledged')}."
-            )
-        return Inserted(int(answer.get("n", 0)), duplicates, refused)
 
 
 def _index_keys(index: Mapping[str, Any]) -> list[tuple[str, Any]]:

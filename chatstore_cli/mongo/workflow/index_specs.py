@@ -23,6 +23,12 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             partial_filter={"app_id": {"$exists": True}},
             why="the same if documents name the tenant app_id; else empty",
         ),
+        IndexSpec(
+            collection,
+            "user_workflow_created_idx",
+            (("user_id", 1), ("workflow_name", 1), ("created_at", -1)),
+            why="the sessions of a workflow that a user started last, which a start compares",
+        ),
         IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("updated_at", -1)), why="lists by user"),
         IndexSpec(
             collection, "workflow_updated_idx", (("workflow_name", 1), ("updated_at", -1)), why="lists by workflow"

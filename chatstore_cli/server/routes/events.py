@@ -119,6 +119,8 @@ async def _stream(
                 if not waiting.done():
                     waiting.cancel()
                     return
+                if not services.still_grants(access):  # the key was revoked while this waited for the change
+                    return
                 if subscription.overflowed:
                     yield _MISSED
                     return

@@ -18,7 +18,7 @@ from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotFound, Prer
 from chatstore_cli.domain.mixed_transcript import ClientPosition
 from chatstore_cli.domain.session import Session
 from chatstore_cli.server.errors.error_bodies import refusal_of, unexpected
-from chatstore_cli.server.live import Told
+from chatstore_cli.server.live import LiveFrame
 from chatstore_cli.server.requests import services_of
 from chatstore_cli.server.routes.platform import artifact_body, instant, status_number
 from chatstore_cli.server.services import Services
@@ -167,19 +167,19 @@ class _PlatformSocket:
             lambda change: replay.is_concerned(change.session), lambda session: replay.follows(*session)
         ) as subscription:
             while True:
-                is_caught_up = await self._send_told(subscription.take_told())
+                is_caught_up = await self._send_frames(subscription.take_frames())
                 if subscription.missed_frames:
                     self._frames.overflowed = True
                 await subscription.next(_POLL_SECONDS if is_caught_up else _RETRY_SECONDS)
                 subscription.forget_waiting()  # one replay covers them all
 
-    async def _send_told(self, told: Sequence[Told]) -> bool:
+    async def _send_frames(self, frames: Sequence[LiveFrame]) -> bool:
         """Send these frames and all turns that are stored by now, before the first frame that comes after turns.
 
         Returns whether the turns could be read.
         """
         is_caught_up: bool | None = None
-        for frame, after_turns in told:
+        for frame, after_turns in frames:
             if after_turns and is_caught_up is None:
                 is_caught_up = await self._catch_up()
             self._frames.send(frame)

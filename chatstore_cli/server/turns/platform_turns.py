@@ -15,7 +15,7 @@ from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.responding import Event, Mode, Question, TurnUsage
 from chatstore_cli.domain.workflow.chats import SavedAs
 from chatstore_cli.server.errors.error_bodies import refusal_of, unexpected
-from chatstore_cli.server.live import Told
+from chatstore_cli.server.live import LiveFrame
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets import platform_frames as wire
 from chatstore_cli.server.turns.answers import whole_answer
@@ -100,10 +100,10 @@ class PlatformTurns:
                 await self._answer(turn)
         except ChatstoreError as error:
             _LOG.info("Session %s: no answer. %s", turn.session, error.as_text())
-            self._tell(turn, wire.error_frame(refusal_of(error).message, code), after_turns=True)
+            self._send(turn, wire.error_frame(refusal_of(error).message, code), after_turns=True)
         except Exception:  # noqa: BLE001 - nobody awaits this task, and the client must learn that no answer comes
             _LOG.exception("Session %s: no answer.", turn.session)
-            self._tell(turn, wire.error_frame(unexpected().message, code), after_turns=True)
+            self._send(turn, wire.error_frame(unexpected().message, code), after_turns=True)
         finally:
             self.waiting -= 1
 
@@ -122,7 +122,7 @@ class PlatformTurns:
                 await self._services.reading.run(lambda each=each: self._count(turn, each))  # type: ignore[misc]  # bound now
         if turn.workflow is not None:
             data = {"chat_id": turn.session.session_id, "workflow_name": turn.workflow}
-            self._tell(turn, wire.envelope("chat.run_complete", data), after_turns=True)
+            self._send(turn, wire.envelope("chat.run_complete", data), after_turns=True)
 
     async def _ask(self, question: Question, turn: UserTurn, used: list[TurnUsage]) -> str:
         """The text of the answer. What it used is added to `used`, also if it fails then. Raises NoAnswer."""
@@ -133,7 +133,7 @@ class PlatformTurns:
                 return
             used.append(part)
             for kind in ("chat.usage_delta", "chat.usage_summary"):
-                self._tell(turn, wire.usage_frame(kind, turn.session.session_id, part))
+                self._send(turn, wire.usage_frame(kind, turn.session.session_id, part))
 
         seconds = self._services.settings.chatstore.server.responder_seconds
         return (await whole_answer(self._services.responder, question, seconds, pass_on)).text
@@ -143,10 +143,10 @@ class PlatformTurns:
         if turn.workflow is not None:
             asked_by = InputRequest(self._tenant, self._user, session_id, turn.workflow)
             self._services.input_requests.note(event, asked_by)
-        self._tell(turn, wire.envelope(f"chat.{event.type}", {"chat_id": session_id, **event.data}))
+        self._send(turn, wire.envelope(f"chat.{event.type}", {"chat_id": session_id, **event.data}))
 
-    def _tell(self, turn: UserTurn, frame: Mapping[str, Any], *, after_turns: bool = False) -> None:
-        self._services.live.tell(*turn.session, Told(frame, after_turns))
+    def _send(self, turn: UserTurn, frame: Mapping[str, Any], *, after_turns: bool = False) -> None:
+        self._services.live.send(*turn.session, LiveFrame(frame, after_turns))
 
     async def _question(self, turn: UserTurn, stored: Sequence[Message]) -> Question:
         return Question(

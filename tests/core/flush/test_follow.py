@@ -366,6 +366,21 @@ def test_it_follows_until_it_is_asked_to_stop(tmp_path: Path):
     assert following.follower.total.files == 1
 
 
+def test_a_stop_before_the_first_journal_is_read_is_the_reason_why_nothing_was_stored(tmp_path: Path):
+    """It must not be reported that there are no journals."""
+    following = Following(tmp_path)
+    following.write("a.jsonl", 1)
+    follower = following.follower
+
+    def asked() -> str:
+        follower._stopping.wait(60)
+        return "the first"
+
+    following.store.collection_id = asked
+    assert follower.run(Asked(lambda: True)) is False
+    assert (follower.total.files, follower.why_nothing_was_read) == (0, "Stopped before a journal was read.")
+
+
 def test_once_ends_by_itself(tmp_path: Path):
     following = Following(tmp_path, once=True)
     following.write("a.jsonl", 1, 2, settled=False)

@@ -490,7 +490,7 @@ def test_good_lines_are_not_quarantined_while_a_primary_steps_down(
     write_journal(tmp_path / "s.jsonl", [record(0), record(1)])
     store = store_of(memory)
     answer = {"n": 0, "writeErrors": [{"index": 0, "code": 189, "errmsg": "primary stepped down"}]}
-    monkeypatch.setattr(store, "_insert_command", lambda documents: answer)
+    monkeypatch.setattr(store._inserter, "_insert_command", lambda documents: answer)
     with pytest.raises(Unreachable):
         flush(memory, tmp_path, store=store, timeout=0)
     assert quarantined(tmp_path) == []
