@@ -286,9 +286,11 @@ def test_the_exception_of_a_database_without_recent_idx_seeks_once_a_session(sto
 
 
 def test_a_query_that_no_index_serves_is_noticed(store: Store) -> None:
-    store.database["chat_sessions"].drop_index("user_updated_idx")
+    store.database["chat_sessions"].drop_index("workflow_updated_idx")
     try:
-        worst = max(store.explain("workflow", SessionQuery(user_id="nobody")), key=lambda each: each.documents)
+        worst = max(store.explain("workflow", SessionQuery(workflow="nobody")), key=lambda each: each.documents)
         assert worst.documents > MOST
     finally:
-        store.database["chat_sessions"].create_index([("user_id", 1), ("updated_at", -1)], name="user_updated_idx")
+        store.database["chat_sessions"].create_index(
+            [("workflow_name", 1), ("updated_at", -1)], name="workflow_updated_idx"
+        )
