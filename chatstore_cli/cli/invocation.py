@@ -129,7 +129,8 @@ class Invocation:
         stores: Stores | None = self.__dict__.get("stores")
         with suppress(ChatstoreError):
             if stores is not None and not self._named_target and (target := stores.target_of(self.layout)) not in text:
-                return f"{text} Target: {target}{self._profile_of_target}.".lstrip()
+                stop = "" if text.endswith((".", "?", "!", ":")) or not text else "."
+                return f"{text}{stop} Target: {target}{self._profile_of_target}.".lstrip()
         return text
 
     def suggest(self, error: NotFound) -> None:

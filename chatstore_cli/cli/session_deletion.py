@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.message_input import opened_twice
 from chatstore_cli.cli.session_names import few_names
 from chatstore_cli.cli.signals import stop_signals
@@ -28,7 +30,7 @@ from chatstore_cli.render.rows.deletions import (
     planned_text,
     totals_row,
 )
-from chatstore_cli.wiring.deletions import collection_ids, session_deletions
+from chatstore_cli.wiring.deletions import collection_ids, has_other_id, session_deletions
 from chatstore_cli.wiring.labels import label_store, shown_labels
 
 if TYPE_CHECKING:
@@ -63,8 +65,13 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
     _begin(invocation, way)
     stores = invocation.stores
     labels = shown_labels(stores, way.layout) if query.tag is None else label_store(stores)
-    sessions = DeletableSessions(stores.session_readers(way.layout), query, labels)
-    _delete_or_plan(invocation, sessions, filters, way, notes=sessions.notes)
+    readers = stores.session_readers(way.layout)
+    sessions = DeletableSessions(readers, query, labels)
+
+    def require_names() -> None:
+        require_known_names(invocation, readers, query)
+
+    _delete_or_plan(invocation, sessions, filters, way, sessions.notes, require_names)
 
 
 def _begin(invocation: Invocation, way: Way) -> None:
@@ -80,9 +87,11 @@ def _delete_or_plan(
     filters: Mapping[str, str],
     way: Way,
     notes: Sequence[str] = (),
+    if_none: Callable[[], None] = lambda: None,
 ) -> None:
+    """Delete the sessions, or write a plan. `if_none` is called if there is none, and may raise."""
     deletions = session_deletions(invocation.stores, way.layout, keep_usage=way.keep_usage)
-    planned = _then_say(invocation, deletions.plan(once_each(sessions)), notes)
+    planned = _then_say(invocation, _unless_none(deletions.plan(once_each(sessions)), if_none), notes)
     if way.plan is not None:
         _write_plan_file(invocation, planned, way.plan, filters, keep_usage=way.keep_usage)
         return
@@ -124,7 +133,8 @@ def _write_plan_file(
             error.hint = "Name another file: a plan is not overwritten."
         raise
     invocation.emit(Record(PLAN_FIELDS, plan_row(made, path)))
-    invocation.say("Nothing was deleted. To delete these sessions: chatstore sessions delete --apply FILE --yes")
+    again = f"chatstore sessions delete --apply {shlex.quote(path)} --yes"
+    invocation.say(f"Nothing was deleted. To delete these sessions: {again}")
 
 
 def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
@@ -140,7 +150,7 @@ def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
         planned = _sum(header.sessions, header.documents, keep_usage=header.keep_usage)
         invocation.confirm(f"{path} plans to delete {planned}", yes=yes)
         deletions = session_deletions(invocation.stores, None, keep_usage=header.keep_usage)
-        again = f"To continue, run: chatstore sessions delete --apply {path} --yes"
+        again = f"To continue, run: chatstore sessions delete --apply {shlex.quote(path)} --yes"
         delete_planned(invocation, deletions, plan, header.sessions, again)
 
 
@@ -151,8 +161,8 @@ def _require_target(invocation: Invocation, header: PlanHeader, path: str) -> No
             what=f"{path} is a plan for {header.target}, and this configuration names {target}. Nothing was deleted.",
             hint="Use the configuration with which the plan was made.",
         )
-    for name, uuid in collection_ids(stores, header.collections).items():
-        if uuid != header.collections[name]:
+    for name, planned in header.collections.items():
+        if has_other_id(stores, name, planned):
             raise Conflict(
                 what=f"{name} is not the collection of {path}: it was created again, or it is on another server. "
                 "Nothing was deleted.",
@@ -210,6 +220,16 @@ def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: D
     except ChatstoreError as error:
         error.hint = " ".join([*([error.hint] if error.hint else []), _done(totals), again])
         raise
+
+
+def _unless_none(planned: Iterator[PlannedSession], if_none: Callable[[], None]) -> Iterator[PlannedSession]:
+    """The sessions. If there is none, `if_none` is called."""
+    first = next(planned, None)
+    if first is None:
+        if_none()
+        return
+    yield first
+    yield from planned
 
 
 def _then_say(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chatstore_cli.core.readers import WHOLE_ID
 from chatstore_cli.core.similar import QUESTION, similar_names, suggestion
-from chatstore_cli.core.similar_sessions import SECONDS, similar_sessions
+from chatstore_cli.core.similar_sessions import SECONDS, layouts_with, similar_sessions
 from chatstore_cli.domain.errors import AgentNotFound, ChatstoreError, NotFound, ThreadNotFound
 
 if TYPE_CHECKING:
@@ -15,7 +16,14 @@ _MOST_AGENTS = 200
 
 
 def add_suggestion(error: NotFound, stores: Stores, layout: str | None) -> None:
-    """Put similar ids before the hint of the error. A hint that has them already stays as it is."""
+    """Put the layout that has the id before the hint of the error, or else similar ids.
+
+    A hint that has similar ids already stays as it is, unless a layout has the id.
+    """
+    session_id = _session_id(error)
+    if session_id is not None and (elsewhere := _elsewhere(session_id, stores, layout)) is not None:
+        error.hint = f"{elsewhere} {_without_whole_id(error.hint or '')}".rstrip()
+        return
     if QUESTION in (error.hint or ""):
         return
     try:
@@ -24,6 +32,28 @@ def add_suggestion(error: NotFound, stores: Stores, layout: str | None) -> None:
         return
     if meant is not None:
         error.hint = f"{meant} {error.hint or ''}".rstrip()
+
+
+def _session_id(error: NotFound) -> str | None:
+    if isinstance(error, ThreadNotFound):
+        return str(error.facts["thread_id"])
+    return str(error.facts["name"]) if error.facts.get("kind_of_thing") == "session" else None
+
+
+def _elsewhere(session_id: str, stores: Stores, layout: str | None) -> str | None:
+    """Which layouts have the id that the command did not find; None if none has it."""
+    try:
+        found = layouts_with(stores.readers_beside(layout), session_id)
+    except ChatstoreError:
+        return None
+    if not found:
+        return None
+    return f"A session with this id is in the layout{'s' * (len(found) > 1)} {' and '.join(found)}."
+
+
+def _without_whole_id(hint: str) -> str:
+    """The hint without the advice for an id that no layout has, and without the ids that may have been meant."""
+    return hint.partition(WHOLE_ID)[2].lstrip() if WHOLE_ID in hint else hint
 
 
 def _similar(error: NotFound, stores: Stores, layout: str | None) -> list[str]:

@@ -135,12 +135,13 @@ def find_session(
     matches = [(reader, session) for reader in readers if (session := reader.find(session_id, count_to)) is not None]
     if not matches:
         foreign = [f"{each.remark}." for each in foreign_of(readers)]
+        remarks = not_searched(readers)  # before the suggestion, which reads lists and may add remarks about them
         searched = alternatives([reader.layout for reader in readers])
         raise NotFound(
             kind_of_thing="session",
             name=session_id,
             where=f" in {searched}" if searched else "",
-            hint=" ".join([*_suggestion(readers, session_id), WHOLE_ID, *foreign]) + not_searched(readers),
+            hint=" ".join([*_suggestion(readers, session_id), WHOLE_ID, *foreign]) + remarks,
         )
     if len(matches) > 1:
         layouts = [reader.layout for reader, _ in matches]

@@ -37,8 +37,20 @@ def similar_sessions(readers: Sequence[SessionReader], session_id: str) -> list[
                     found |= dict.fromkeys(look_up(reader, session_id))
         return list(found)
 
-    found = of_all(_other_spellings) or of_all(_longer_ids)
-    return (found or similar_names(session_id, of_all(_newest_ids)))[:_MOST]
+    found = of_all(_other_spellings) or of_all(_longer_ids) or similar_names(session_id, of_all(_newest_ids))
+    # A reader beside those that the command searched may have this very id.
+    return [each for each in found if each != session_id][:_MOST]
+
+
+def layouts_with(readers: Sequence[SessionReader], session_id: str) -> list[str]:
+    """The layouts that have a session with this id. Takes at most SECONDS, and leaves out what fails."""
+    found: list[str] = []
+    deadline = monotonic() + SECONDS
+    for reader in readers:
+        if (remaining := deadline - monotonic()) > 0:
+            with suppress(ChatstoreError), time_limited(reader, remaining):
+                found += [reader.layout] if reader.find(session_id) is not None else []
+    return found
 
 
 def _other_spellings(reader: SessionReader, session_id: str) -> list[str]:

@@ -92,9 +92,10 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PruneDecision:
-    """Whether one journal can be removed, and why. `lines`, `covered` and `newest` are None if it was not read.
+    """Whether one journal can be removed, and why. `lines`, `covered`, `dropped` and `newest` are None if it was not read.
 
-    `covered` of the `lines` were deleted with their session, so they need not be stored. `prune`: it is to be removed; `pruned`: it was removed.
+    `covered` of the `lines` were deleted with their session, and `dropped` of them were dropped from the quarantine, so they
+    need not be stored. `expired` of them were stored, and their time is over. `prune`: it is to be removed; `pruned`: it was removed.
     """
 
     journal: str
@@ -106,3 +107,5 @@ class PruneDecision:
     reason: str
     pruned: bool = False
     covered: int | None = None
+    dropped: int | None = None
+    expired: int = 0

@@ -12,6 +12,8 @@ from typing import Any
 import pymongo.errors as driver
 from pymongo.database import Database
 
+from chatstore_cli.domain.content import as_text
+
 _UNAUTHORIZED = 13
 
 
@@ -36,6 +38,8 @@ class CollectionFacts:
     kind: CollectionKind = CollectionKind.ORDINARY
     collation: Mapping[str, Any] | None = None
     uuid: str | None = None
+    """As ledgers have it since the first version: its Python notation."""
+    uuid_text: str | None = None
     has_validator: bool = False
     is_usable: bool = True
     """False if the user may not list collections, and either has no right on this one or it does not exist."""
@@ -125,7 +129,12 @@ def _facts(described: Mapping[str, Any]) -> CollectionFacts:
         collation = None
     uuid = described.get("info", {}).get("uuid")
     return CollectionFacts(
-        described["name"], kind, collation, None if uuid is None else str(uuid), "validator" in options
+        described["name"],
+        kind,
+        collation,
+        None if uuid is None else str(uuid),
+        None if uuid is None else as_text(uuid),
+        "validator" in options,
     )
 
 

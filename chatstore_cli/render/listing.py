@@ -32,7 +32,8 @@ class Column:
     The value of an `is_time` column is an RFC 3339 time in UTC. A table shows it in the zone of its reader and names the
     zone in the title. `show_time` makes the cell of a value that is not simply a time.
 
-    `pieces` makes the cell of texts, some of them marked. A live table on a terminal has this cell below its row.
+    `pieces` makes the cell of texts, some of them marked. A live table on a terminal has this cell below its row, with the
+    marks. Elsewhere the cell has no marks, so that it can be searched and copied.
     """
 
     key: str
@@ -76,7 +77,7 @@ class Column:
     def cell(self, row: Row) -> str:
         """The text of the cell, which is not sanitized, except that an id shows its invisible characters."""
         if self.pieces is not None:
-            return "".join(f">>{text}<<" if is_marked else text for text, is_marked in self.pieces(row))
+            return "".join(text for text, _ in self.pieces(row))
         if self.show_row is not None:
             return self.show_row(row)
         value = self.value(row)

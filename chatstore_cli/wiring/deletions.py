@@ -31,4 +31,14 @@ def collection_ids(stores: Stores, names: Iterable[str]) -> dict[str, str]:
     if not stores.uses_mongo():
         return {}
     facts = [collection_facts(stores.connection, name) for name in names]
-    return {each.name: each.uuid for each in facts if each.uuid is not None}
+    return {each.name: each.uuid_text for each in facts if each.uuid_text is not None}
+
+
+def has_other_id(stores: Stores, name: str, planned: str) -> bool:
+    """Whether the collection exists and is not the one with the `planned` id, also as earlier versions wrote it."""
+    from chatstore_cli.mongo.collections import collection_facts
+
+    if not stores.uses_mongo():
+        return False
+    facts = collection_facts(stores.connection, name)
+    return facts.uuid is not None and planned not in (facts.uuid, facts.uuid_text)

@@ -488,6 +488,12 @@ def test_the_plan_in_words_is_bounded() -> None:
     assert lines[0] == "50 of 50 journals, 5,000 bytes, would be removed. Every line of them is stored:"
     assert len(lines) == 22
     assert lines[-1] == "  … and 30 more (--dry-run lists all of them)"
+    odd = [dataclasses.replace(decisions[0], covered=2, dropped=1, expired=1), decisions[1]]
+    proof = describe_plan(odd).splitlines()[0].partition("Every line of them is stored, except ")[2]
+    assert proof == (
+        "2 lines that were deleted with the session and 1 line that was dropped from the quarantine and 1 line that has "
+        "expired since:"
+    )
     done = [dataclasses.replace(decision, pruned=number > 0) for number, decision in enumerate(decisions)]
     told = "Removed: 49 journals, 4,900 bytes. 1 journal was kept after all, for the reason in REASON."
     assert describe_result(done, 50) == told

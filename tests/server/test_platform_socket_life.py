@@ -62,14 +62,17 @@ def attached(server: PlatformServer) -> int:
 def test_a_client_that_reads_too_slowly_gets_an_error_frame_and_no_gap(
     tmp_path: Path, mongo_uri: str, database: Any, tenant: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(frames_module, "_SECONDS_FOR_ROOM", 0.5)
+    # Long enough for a client that reads: if this process gets no processor for as long, the replay gives up on it too.
+    monkeypatch.setattr(frames_module, "_SECONDS_FOR_ROOM", 3)
     most_queued = 0
+    all_frames: set[frames_module.Frames] = set()
     put_nowait = frames_module.Frames._queue
 
     def counted(self: frames_module.Frames, text: str) -> None:
         nonlocal most_queued
         put_nowait(self, text)
         most_queued = max(most_queued, self._waiting.qsize())
+        all_frames.add(self)
 
     monkeypatch.setattr(frames_module.Frames, "_queue", counted)
     with running(settings_of(tmp_path, mongo_uri, database.name)) as server:
@@ -77,6 +80,7 @@ def test_a_client_that_reads_too_slowly_gets_an_error_frame_and_no_gap(
         with slow_client(server, path) as slow, server.client(path) as quick:
             replayed = quick.until("chat.resume_boundary")
             assert [each["data"]["sequence"] for each in replayed[1:-1]] == list(range(1, TURNS + 1))
+            poll(lambda: any(each.overflowed for each in all_frames), what="giving up the client that reads too slowly")
             sequences: list[int] = []
             for frame in slow.until("chat.error"):
                 if frame["type"] == "chat.text":

@@ -121,7 +121,7 @@ def flush_cache(
     for notice in _notices(result, paths or [], dry_run=dry_run):
         invocation.say(notice)
     if not dry_run:
-        invocation.say_where_stored(result.stored + result.already_stored)
+        invocation.say_where_stored(result.stored)
     flush.require_all_read(result)  # after the result, because the other journals were flushed
     if result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -80,7 +80,7 @@ def worker(
         result, ignored, unread = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.is_row_stream:
             emit_flush(invocation, result, ignored, unread=unread)
-        invocation.say_where_stored(result.stored + result.already_stored)
+        invocation.say_where_stored(result.stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 

@@ -124,8 +124,19 @@ class _Comparison:
             return PruneDecision(name, session_id, None, size, None, False, kept_because or "it was not read")
         why_kept = self._why_kept(journal, reading)
         reason = self._proof(reading) if why_kept is None else why_kept
-        newest, covered = reading.latest or None, reading.state.covered
-        return PruneDecision(name, session_id, reading.lines, size, newest, why_kept is None, reason, covered=covered)
+        covered = reading.state.covered
+        return PruneDecision(
+            name,
+            session_id,
+            reading.lines,
+            size,
+            reading.latest or None,
+            why_kept is None,
+            reason,
+            covered=covered,
+            dropped=reading.state.skipped - covered,
+            expired=self._expired[reading.state.number],
+        )
 
     def _why_kept(self, journal: Prunable, reading: JournalReading) -> str | None:
         error = self._flush.unreadable.get(journal.name)
@@ -214,11 +225,20 @@ def describe_plan(decisions: Sequence[PruneDecision]) -> str:
     ]
     if len(to_prune) > _MOST_LISTED:
         lines.append(f"  … and {len(to_prune) - _MOST_LISTED:,} more (--dry-run lists all of them)")
-    covered = sum(decision.covered or 0 for decision in to_prune)
+    return "\n".join([f"{describe_total(decisions)} {_proof_of_all(to_prune)}:", *lines])
+
+
+def _proof_of_all(to_prune: Sequence[PruneDecision]) -> str:
+    """That every line is stored, with the number of the lines that are not, and why these are not needed."""
+    counts = (
+        (sum(decision.covered or 0 for decision in to_prune), "deleted with the session"),
+        (sum(decision.dropped or 0 for decision in to_prune), "dropped from the quarantine"),
+    )
+    exceptions = [f"{_lines(count)} that {'was' if count == 1 else 'were'} {what}" for count, what in counts if count]
+    if expired := sum(decision.expired for decision in to_prune):
+        exceptions.append(f"{_lines(expired)} that {'has' if expired == 1 else 'have'} expired since")
     proof = "Every line of them is stored"
-    if covered:
-        proof += f", except {_lines(covered)} that {'was' if covered == 1 else 'were'} deleted with the session"
-    return "\n".join([f"{describe_total(decisions)} {proof}:", *lines])
+    return f"{proof}, except {' and '.join(exceptions)}" if exceptions else proof
 
 
 def describe_total(decisions: Sequence[PruneDecision]) -> str:

@@ -14,7 +14,7 @@ from chatstore_cli.core.flush.quarantine_retry import entry_of, entry_of_edit
 from chatstore_cli.core.flush.source_state import SourceState
 from chatstore_cli.core.flush.storing import Storer, StoringRules
 from chatstore_cli.core.retry import RetryPolicy
-from chatstore_cli.domain.errors import BadValue, Conflict, NotFound, Unreachable
+from chatstore_cli.domain.errors import Conflict, NotFound, Unreachable, WrongUse
 from chatstore_cli.domain.journal import Entry, JournalRecord
 from chatstore_cli.domain.message_store import MessageStore, QuarantinePort
 from chatstore_cli.domain.quarantine import EditResult, NumberedLine, QuarantinedLine, Resolution
@@ -26,7 +26,7 @@ _USE_ANOTHER_WAY = "Correct the whole line with --from FILE, or in an editor."
 
 
 def with_values(raw: bytes, values: Mapping[str, str]) -> bytes:
-    """The line with other values of some fields. Raises BadValue if the line is not a JSON object.
+    """The line with other values of some fields. Raises WrongUse if the line is not a JSON object.
 
     The fields that a message has are text. The value of any other field is JSON if it can be read as JSON, else text.
     """
@@ -35,7 +35,7 @@ def with_values(raw: bytes, values: Mapping[str, str]) -> bytes:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise BadValue(name="--set", value="the line", expected="a JSON object", hint=_USE_ANOTHER_WAY)
+        raise WrongUse(what="--set: the line is not a JSON object.", hint=_USE_ANOTHER_WAY)
     for name, value in values.items():
         fields[name] = value if name in _TEXT_FIELDS else _json_or_text(value)
     return json.dumps(fields).encode()
@@ -51,13 +51,13 @@ def find_line(lines: Iterable[NumberedLine], name: str) -> NumberedLine:
 
 
 def bounded(pieces: Iterable[bytes], name: str) -> bytes:
-    """The pieces in one. Raises BadValue if they are too long for a line that can be stored."""
+    """The pieces in one. Raises WrongUse if they are too long for a line that can be stored."""
     content = bytearray()
     for piece in pieces:
         content += piece
         if len(content) > _LARGEST_EDIT:
-            expected = "small enough to edit: a document holds at most 16 MiB"
-            raise BadValue(name=name, value="the line", expected=expected, hint="Give a shorter line with --from FILE.")
+            what = f"{name}: the line is too long to edit. A document has at most 16 MiB."
+            raise WrongUse(what=what, hint="Give a shorter line with --from FILE.")
     return bytes(content)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from chatstore_cli.core.mixed_transcript.sources import Readers
-from chatstore_cli.core.readers import not_searched
+from chatstore_cli.core.readers import WHOLE_ID, not_searched
 from chatstore_cli.domain.errors import BadValue, Conflict, NotFound
 from chatstore_cli.domain.mixed_transcript import ClientPosition, TranscriptSource
 
@@ -29,8 +29,7 @@ def _named(readers: Readers, name: str) -> TranscriptSource:
     layout, _, session_id = name.partition(":")
     if layout in readers and readers[layout].find(session_id) is not None:
         return TranscriptSource(layout, session_id)
-    hint = "The whole id is required. To list session ids, run: chatstore sessions list."
-    hint += not_searched(list(readers.values()))
+    hint = WHOLE_ID + not_searched(list(readers.values()))
     raise NotFound(kind_of_thing="session", name=name, where=f" in {' or '.join(readers)}", hint=hint)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from chatstore_cli.config.settings import Settings
+from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.session_documents.documents import to_light_session, to_session
+from chatstore_cli.mongo.identifiers import document_id_condition, id_values
+from chatstore_cli.mongo.session_documents.documents import session_id_of, to_light_session, to_session
 from chatstore_cli.mongo.session_documents.segment_reader import SegmentReader
 from chatstore_cli.mongo.session_documents.shape import DocumentShape
 
 IDENTITY: Document = {"chat_id": 1}
+_MOST_NAMED = 10
+"""Documents with the same id that an error names."""
 
 
 class SessionCollection:
@@ -54,6 +57,24 @@ class SessionCollection:
             return self.sessions.find_one(match)
         facts: list[Document] = [{"$match": match}, {"$limit": 1}, {"$project": fields}]
         return next(iter(self.sessions.aggregate(facts)), None)
+
+    def require_only_one(self, session_id: str) -> None:
+        """Raise Conflict if several documents are the session with that id, which only the unique index prevents."""
+        condition = document_id_condition(session_id)
+        match: Document = {"$or": [{field: condition} for field in self.shape.id_fields]}
+        own = self.shape.own_sessions
+        with driver_errors(f"looking up session {session_id!r} in {self.name}"):
+            if self.in_memory:
+                rows = [row for row in self.sessions.find(match) if own.matches(row)]
+            else:
+                rows = list(self.sessions.find({"$and": [match, own.filter()]}, IDENTITY).limit(_MOST_NAMED))
+        ids = [row["_id"] for row in rows if session_id_of(row) == session_id]
+        if len(ids) > 1:
+            raise Conflict(
+                what=f"{self.name} has several documents with the chat_id {session_id!r}, so it is not clear which one is meant. "
+                f"Their _id: {', '.join(map(str, ids))}{', ...' if len(ids) == _MOST_NAMED else ''}.",
+                hint="Give each a chat_id of its own. The unique index of chatstore indexes apply prevents this.",
+            )
 
 
 class LightCollection(SessionCollection):

@@ -286,6 +286,8 @@ class DocumentLayout(ABC):
         require_own(self._connection, self._name, self._own)
         require_own(self._connection, self._segments.name, self.shape.own_segments)
         document = self._collection.locate(session_id)
+        if document is not None:
+            self._collection.require_only_one(session_id)  # several would share segments and usage
         segments = list(self._reader.segment_ids([session_id]))
         return [
             *self._usage_parts(session_id, keep_usage),

@@ -56,27 +56,27 @@ def snippet_pieces(row: Row) -> Iterator[Piece]:
 
 
 HIT_COLUMNS = (
-    Column("created_at", "Time", is_time=True),
-    Column("layout", "Layout", spare=1),
-    Column("session_id", "Session", whole=True),
-    Column("tenant_id", "Tenant", in_table=False),
-    Column("user_id", "User", in_table=False),
-    Column("message_id", "Message", in_table=False),
-    Column("sequence", "Sequence", align="right", in_table=False),
-    Column("role", "Role"),
-    Column("name", "Name", in_table=False),
-    Column("snippet", "Text", pieces=snippet_pieces),
-    Column("snippet_start", "Snippet start", align="right", in_table=False),
-    Column("offsets", "Offsets", in_table=False),
+    Column("created_at", "TIME", is_time=True),
+    Column("layout", "LAYOUT", spare=1),
+    Column("session_id", "SESSION", whole=True),
+    Column("tenant_id", "TENANT", in_table=False),
+    Column("user_id", "USER", in_table=False),
+    Column("message_id", "MESSAGE", in_table=False),
+    Column("sequence", "SEQUENCE", align="right", in_table=False),
+    Column("role", "ROLE"),
+    Column("name", "NAME", in_table=False),
+    Column("snippet", "TEXT", pieces=snippet_pieces),
+    Column("snippet_start", "SNIPPET START", align="right", in_table=False),
+    Column("offsets", "OFFSETS", in_table=False),
 )
 
 
 WORDS_COLUMNS = (
-    Column("layout", "Layout"),
-    Column("sessions", "Sessions", show=count),
-    Column("read", "Read", show=count),
-    Column("removed", "Removed", show=count),
-    Column("seconds", "Seconds"),
+    Column("layout", "LAYOUT"),
+    Column("sessions", "SESSIONS", show=count),
+    Column("read", "READ", show=count),
+    Column("removed", "REMOVED", show=count),
+    Column("seconds", "SECONDS"),
 )
 
 

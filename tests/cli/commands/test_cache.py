@@ -53,6 +53,7 @@ def test_a_table_of_hostile_bytes_is_safe_to_look_at(chatstore: Chatstore, folde
     assert len(outcome.out.splitlines()) == 4
     assert not set(outcome.out) & {"\x1b", "\0", "\u202e"}
     assert "unknown role 'narrator'" in outcome.out
+    assert [line.split()[0] for line in outcome.out.splitlines()[1:]] == ["1", "2", "3"]
 
 
 def test_an_empty_quarantine_and_a_missing_folder(chatstore: Chatstore, tmp_path: Path):

@@ -87,7 +87,8 @@ def test_an_edit_that_is_not_right_changes_nothing(chatstore: Chatstore, databas
     database.command("collMod", "chat_messages", validator={"role": {"$ne": "system"}})
     outcome = chatstore("cache", "quarantine", "edit", "1", "--set", "role=system", "-o", "json")
     assert (outcome.code, json.loads(outcome.out)["result"]) == (7, "quarantined"), outcome.err
-    assert chatstore("cache", "quarantine", "edit", "2", "--set", "role=user").code == 2  # not a JSON object
+    outcome = chatstore("cache", "quarantine", "edit", "2", "--set", "role=user")
+    assert (outcome.code, "--set: the line is not a JSON object. Correct" in outcome.err) == (2, True), outcome.err
     assert chatstore("cache", "quarantine", "edit", "1", "--set", "role").code == 2
     assert chatstore("cache", "quarantine", "edit", "1").code == 2  # no terminal for an editor
     assert chatstore("cache", "quarantine", "edit", "1", "--read-only", "--set", "role=user").code == 4
@@ -127,6 +128,8 @@ def test_a_dropped_line_never_comes_back(chatstore: Chatstore, database: Documen
     assert chatstore("flush-cache", "--ignore-ledger").code == 0
     assert json.loads(chatstore("cache", "status", "-o", "json").out)["to_quarantine"] == 0
     os.utime(folder / "s1.jsonl", (0, 0))
+    plan = chatstore("cache", "prune", "--older-than", "2026-03-03")
+    assert "Every line of them is stored, except 3 lines that were dropped from the quarantine:" in plan.err
     pruned = chatstore("cache", "prune", "--older-than", "2026-03-03", "--yes", "-o", "json")
     [row] = json.loads(pruned.out)["items"]
     reason = "3 were dropped from the quarantine, the others are stored"

@@ -12,7 +12,7 @@ import pytest
 from chatstore_cli.core.flush.quarantine_edit import LineEditor, with_values
 from chatstore_cli.core.flush.storing import StoringRules
 from chatstore_cli.core.retry import RetryPolicy
-from chatstore_cli.domain.errors import BadValue, ChatstoreError, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, Unreachable, WrongUse
 from chatstore_cli.domain.quarantine import EditResult
 from chatstore_cli.files import journal_reader
 from chatstore_cli.files.journal_reader import JournalFile
@@ -198,7 +198,7 @@ def test_set_reads_json_only_where_a_message_has_no_text():
         "a": 123456789012345678901234567890, "text": "1", "metadata": {"n": 1}, "b": True, "c": "word", "d": "",
     }  # fmt: skip
     for other in (b"[1]", b"torn", b"\xff", b"7"):
-        with pytest.raises(BadValue):
+        with pytest.raises(WrongUse):
             with_values(other, {"text": "x"})
 
 

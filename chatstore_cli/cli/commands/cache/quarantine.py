@@ -52,8 +52,8 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     shown: Iterable[dict[str, Any]] = rows()
     folder = ""
-    if invocation.is_table:  # for a person: lines with the same reason are beside each other
-        shown = sorted(shown, key=lambda row: row["reason"])
+    if invocation.is_table:
+        shown = list(shown)
         folder = common_folder([row["source"] for row in shown])
         if folder:
             invocation.say(f"Folder: {folder}")
@@ -91,6 +91,6 @@ def retry(context: typer.Context, paths: JournalPaths = None, mapping: MapOption
         retry_policy = RetryPolicy(seconds, say=invocation.say, reach=store.reach)
         result = retry_quarantined(store, sources, rules, retry_policy)
     invocation.emit(Record(RETRY_COLUMNS, retry_row(result)))
-    invocation.say_where_stored(result.stored + result.already_stored)
+    invocation.say_where_stored(result.stored)
     if result.still_quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -110,7 +110,7 @@ def edit(
     invocation.emit(Record(EDIT_COLUMNS, edit_row(result)))
     if result.result == "quarantined":
         raise typer.Exit(ExitCode.PARTLY_DONE)
-    invocation.say_where_stored(1)
+    invocation.say_where_stored(int(result.result == "stored"))
 
 
 def _edited(

@@ -49,5 +49,5 @@ def test_hits_are_marked_in_the_redacted_text(store: Chatstore, arguments: tuple
 
 
 def test_a_table_shows_the_stand_ins(store: Chatstore) -> None:
-    assert ">>missing<<. Write to [email 1] or call [phone 1]." in store("search", "missing", "--redact").out
+    assert "missing. Write to [email 1] or call [phone 1]." in store("search", "missing", "--redact").out
     assert "redacted" not in json.loads(store("search", "missing", "-o", "json").out)

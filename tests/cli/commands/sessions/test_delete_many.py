@@ -6,6 +6,7 @@ import json
 import stat
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
@@ -195,7 +196,7 @@ def test_filters_show_the_plan_and_ask(chatstore: Chatstore, database: Database[
     answer = ask(chatstore, "sessions", "delete", "--tenant", "acme", "--yes")
     assert results(answer) == {"w-2": "deleted", "w-1": "deleted"}
     assert database["chat_sessions"].distinct("chat_id") == ["w-3"]
-    empty = ask(chatstore, "sessions", "delete", "--tenant", "acme", "--yes")
+    empty = ask(chatstore, "sessions", "delete", "--tenant", "other", "--status", "failed", "--yes")
     assert (empty["items"], empty["totals"]["deleted"]) == ([], 0)
 
 
@@ -257,6 +258,25 @@ def test_a_layout_that_is_only_read_is_rejected_by_name(
     outcome = chatstore("sessions", "delete", "--tenant", "acme", "--yes")
     assert (outcome.code, "layout calls are left out" in outcome.err) == (0, True), outcome.err
     assert database["chat_sessions"].count_documents({}) == 0
+
+
+def test_a_plan_has_the_ids_of_collections_as_text_and_an_older_plan_is_understood(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_all(database)
+    outcome = chatstore("sessions", "delete", *ALL, "--plan", "my plan.jsonl")
+    assert "chatstore sessions delete --apply 'my plan.jsonl' --yes" in outcome.err, outcome.err
+    path = chatstore.folder / "my plan.jsonl"
+    header, rest = path.read_text().split("\n", 1)
+    fields = json.loads(header)
+    listed = database.command("listCollections")["cursor"]["firstBatch"]
+    ids = {each["name"]: each["info"]["uuid"] for each in listed}
+    assert fields["collections"] == {name: str(UUID(bytes=ids[name])) for name in fields["collections"]}
+    fields["collections"] = {name: str(bytes(ids[name])) for name in fields["collections"]}  # as it was written before
+    path.write_text(f"{json.dumps(fields)}\n{rest}")
+    outcome = chatstore("sessions", "delete", "--apply", "my plan.jsonl", "--yes")
+    assert outcome.code == 0, outcome.err
+    assert database["chat_messages"].count_documents({}) == 0
 
 
 def test_a_plan_of_another_target_is_refused(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:

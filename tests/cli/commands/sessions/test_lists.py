@@ -337,6 +337,40 @@ def test_the_beginning_of_an_id_and_an_object_id_are_suggested(patient: PatientC
         assert (outcome.code, "Did you mean" in outcome.err, "\x1b" in outcome.err) == (3, False, False)
 
 
+@pytest.mark.parametrize(
+    ("command", "session_id", "text"),
+    [
+        (("sessions", "transcript"), "journal-a", "No session 'journal-a' in workflow or general."),
+        (("sessions", "complete"), "journal-a", "No session 'journal-a' of an agent workflow."),
+        (("sessions", "pause"), "journal-a", "No session 'journal-a' of an agent workflow."),
+        (("sessions", "split"), "journal-a", "No session 'journal-a' in workflow or general."),
+        (("sessions", "show", "--layout", "general"), "journal-a", "No session 'journal-a' in general."),
+        (("general", "show"), "journal-a", "No session 'journal-a' in general."),
+        (("threads", "show"), "journal-a", "Thread journal-a does not exist."),
+        (("sessions", "show", "--layout", "messages"), "triage-0", "No session 'triage-0' in messages."),
+    ],
+)
+def test_an_id_of_another_layout_is_reported_with_its_layout(
+    patient: PatientChatstore, command: tuple[str, ...], session_id: str, text: str
+) -> None:
+    outcome = patient(*command, session_id)
+    layout = "workflow" if session_id == "triage-0" else "messages"
+    error = " ".join(outcome.err.split())
+    assert (outcome.code, outcome.out) == (3, "")
+    assert f"{text} A session with this id is in the layout {layout}." in error
+    assert "Did you mean" not in error, error
+    assert "The whole id is required. To list session ids" not in error, error
+
+
+def test_an_id_that_no_layout_has_is_reported_without_remarks_about_lists(
+    patient: PatientChatstore, database: Documents
+) -> None:
+    database["chat_messages"].drop_indexes()  # without an index, the list of the suggestion has a remark
+    outcome = patient("sessions", "show", "journla-a")
+    assert (outcome.code, "Did you mean 'journal-a'" in outcome.err) == (3, True), outcome.err
+    assert "no index" not in outcome.err, outcome.err
+
+
 def test_a_tenant_or_user_that_exists_nowhere_is_suggested(patient: PatientChatstore) -> None:
     for arguments, text in (
         (["--tenant", "ACME"], "No tenant 'ACME' in workflow, threads, general or calls. Did you mean 'acme'? "),
