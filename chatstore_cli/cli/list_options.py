@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstore_cli.cli.columns import chosen_columns
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.readable_sessions import readable_readers
-from chatstore_cli.domain.errors import BadValue, NotFound, WrongUse
+from chatstore_cli.domain.errors import BadValue, WrongUse
 from chatstore_cli.render.listing import Column, Listing
 
 if TYPE_CHECKING:
@@ -111,7 +112,6 @@ class SessionList:
     def emit(self, invocation: Invocation, query: SessionQuery, labels: LabelReader | None, *, empty: str) -> None:
         """Write the list. Raises NotFound if it is empty because no session has the tenant or user of the query."""
         from chatstore_cli.core.sessions.listing import AllSessions, list_sessions
-        from chatstore_cli.core.sessions.names import require_known
 
         reject_limit_of_all(self.limit, all_=self.all_)
         chosen_columns(self.columns([]), self.names)  # a wrong name is reported before anything is read
@@ -123,11 +123,7 @@ class SessionList:
         readers = readable_readers(invocation, query.layout)
 
         def require_names() -> None:
-            try:
-                require_known(readers, query, lambda: invocation.stores.readers_beside(query.layout))
-            except NotFound:
-                invocation.say_what_the_database_has()
-                raise
+            require_known_names(invocation, readers, query)
 
         if self.all_:
             found = AllSessions(readers, query, cursor=self.cursor, labels=labels, order=order)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.message_input import opened_twice
 from chatstore_cli.cli.session_names import few_names
 from chatstore_cli.cli.signals import stop_signals
@@ -64,8 +65,13 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
     _begin(invocation, way)
     stores = invocation.stores
     labels = shown_labels(stores, way.layout) if query.tag is None else label_store(stores)
-    sessions = DeletableSessions(stores.session_readers(way.layout), query, labels)
-    _delete_or_plan(invocation, sessions, filters, way, notes=sessions.notes)
+    readers = stores.session_readers(way.layout)
+    sessions = DeletableSessions(readers, query, labels)
+
+    def require_names() -> None:
+        require_known_names(invocation, readers, query)
+
+    _delete_or_plan(invocation, sessions, filters, way, sessions.notes, require_names)
 
 
 def _begin(invocation: Invocation, way: Way) -> None:
@@ -81,9 +87,11 @@ def _delete_or_plan(
     filters: Mapping[str, str],
     way: Way,
     notes: Sequence[str] = (),
+    if_none: Callable[[], None] = lambda: None,
 ) -> None:
+    """Delete the sessions, or write a plan. `if_none` is called if there is none, and may raise."""
     deletions = session_deletions(invocation.stores, way.layout, keep_usage=way.keep_usage)
-    planned = _then_say(invocation, deletions.plan(once_each(sessions)), notes)
+    planned = _then_say(invocation, _unless_none(deletions.plan(once_each(sessions)), if_none), notes)
     if way.plan is not None:
         _write_plan_file(invocation, planned, way.plan, filters, keep_usage=way.keep_usage)
         return
@@ -212,6 +220,16 @@ def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: D
     except ChatstoreError as error:
         error.hint = " ".join([*([error.hint] if error.hint else []), _done(totals), again])
         raise
+
+
+def _unless_none(planned: Iterator[PlannedSession], if_none: Callable[[], None]) -> Iterator[PlannedSession]:
+    """The sessions. If there is none, `if_none` is called."""
+    first = next(planned, None)
+    if first is None:
+        if_none()
+        return
+    yield first
+    yield from planned
 
 
 def _then_say(

@@ -102,6 +102,12 @@ def report_usage(
     return UsageReport(report_rows, total_row, notes, left_out, used is not None)
 
 
+def has_usage(ledger: UsageSums, query: SessionQuery) -> bool:
+    """Whether the ledger has usage of the tenant and the user of the query, also of sessions that no longer exist."""
+    asked = LedgerQuery(("layout",), tenant_id=query.tenant_id, user_id=query.user_id)
+    return next(ledger.groups(asked), None) is not None
+
+
 def _parts(
     readers: Sequence[SessionReader], query: SessionQuery, labels: LabelReader | None
 ) -> Iterator[tuple[Sequence[SessionReader], SessionQuery]]:

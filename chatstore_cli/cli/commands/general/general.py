@@ -15,6 +15,7 @@ from chatstore_cli.cli.general_options import (
     options_in_errors,
 )
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
@@ -60,7 +61,6 @@ def list_(
     list --layout general.
     """
     from chatstore_cli.core.general.view import with_titles
-    from chatstore_cli.core.sessions.names import require_known
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.render.rows.general import CHAT_COLUMNS, listed_chat_row
     from chatstore_cli.wiring.general import general_chats
@@ -73,7 +73,7 @@ def list_(
     with options_in_errors():
         found = chats.list_general_chats(app_id=tenant, user_id=user, limit=min(limit + 1, _MOST))
     if not found:
-        require_known(readers, SessionQuery(tenant_id=tenant, user_id=user), invocation.stores.session_readers)
+        require_known_names(invocation, readers, SessionQuery("general", tenant, user))
     labels = label_store(invocation.stores)
     titled = with_titles(found[:limit], labels)
     rows = [listed_chat_row(chat, tenant, user) for chat in titled]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from types import FrameType
@@ -31,11 +31,23 @@ class Redaction(NamedTuple):
     hits: RedactedHits
 
 
-def print_hits(invocation: Invocation, found: MessageSearch, *, empty: str, redaction: Redaction | None) -> None:
-    """Print each hit when it is found, then the notices, then raise what ended the search early."""
+def print_hits(
+    invocation: Invocation,
+    found: MessageSearch,
+    *,
+    empty: str,
+    redaction: Redaction | None,
+    if_none: Callable[[], None],
+) -> None:
+    """Print each hit when it is found, then the notices, then raise what ended the search early.
+
+    `if_none` is called after a complete search without a hit, and may raise.
+    """
     with _interrupting(found):
         hits = found.hits() if redaction is None else map(redaction.hits, found.hits())
         first = list(islice(hits, 1))
+        if not first and found.failure is None:
+            if_none()
         if first or found.failure is None:
             invocation.emit(_listing(invocation, found, chain(first, hits), empty, redaction))
     has_notice = invocation.options.output in (OutputFormat.CSV, OutputFormat.JSONL)  # that the output is truncated

@@ -12,6 +12,7 @@ from chatstore_cli.cli.commands.search.group import search_command
 from chatstore_cli.cli.commands.search.output import Redaction, print_hits
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, TagOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.labels.checks import checked_tag
@@ -20,6 +21,7 @@ from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.search.run import LARGEST_PAGE, MessageSearch
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
 from chatstore_cli.domain.periods import read_period
+from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.search.models import SearchMode, SearchQuery
 from chatstore_cli.domain.times import utc_now
 
@@ -89,7 +91,7 @@ def search(
     All words of TEXT must be in one message as whole words, in any order. Small and capital letters are the same, accents
     count: `cafe` does not find `café`. The names and arguments of tool calls and the results of tools are searched too;
     pictures and files are not. Chinese, Japanese and Thai are written without spaces, so a whole sentence is one word: use
-    --substring. The word `index` is a command; to search for it, write: chatstore search -- index
+    --substring. If no session has the tenant or the user, the command exits with status 3. The word `index` is a command; to search for it, write: chatstore search -- index
 
     Each message is printed as soon as no newer one can follow. After Ctrl-C the messages that were found remain, and a
     cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the
@@ -109,8 +111,8 @@ def search(
     filters = (layout, tenant, user, session, role, period.since, period.until)
     query = SearchQuery(text, mode, case, *filters)
     searchers = message_searchers(readable_readers(invocation, layout))
+    readers = [each.reader for each in searchers]
     if tag is not None:
-        readers = [each.reader for each in searchers]
         tagged = refs_with_tag(readers, label_store(invocation.stores), checked_tag(tag), tenant)
         query = replace(query, among=tagged)
         if session is None and len(tagged) == 1:
@@ -119,7 +121,7 @@ def search(
     found = MessageSearch(searchers, query, limit=limit, cursor=cursor, limited=pattern_limit)
     if session is not None:
         with suppress(Conflict):  # it is searched in each of the layouts that have it
-            find_session([each.reader for each in searchers], session)
+            find_session(readers, session)
     empty = "No messages found."
     if mode is SearchMode.WORDS:
         empty += " Whole words are compared: to find parts of words too, use --substring."
@@ -128,4 +130,8 @@ def search(
         from chatstore_cli.core.search.redacted_hits import RedactedHits
 
         redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit))
-    print_hits(invocation, found, empty=empty, redaction=redaction)
+
+    def require_names() -> None:
+        require_known_names(invocation, readers, SessionQuery(layout, tenant, user))
+
+    print_hits(invocation, found, empty=empty, redaction=redaction, if_none=require_names)

@@ -86,8 +86,9 @@ def delete(
     """Delete sessions with their messages, usage and labels.
 
     Name sessions by id, on stdin, or by filters. The command shows what would be deleted and asks for confirmation (--yes
-    skips the question). --title, --model and the minimum numbers read at most 10,000 sessions. If one of the ids does not exist, nothing is deleted. More than 10,000 sessions require a plan
-    file.
+    skips the question). --title, --model and the minimum numbers read at most 10,000 sessions. If one of the ids does not
+    exist, nothing is deleted. If no session has the tenant or the user, the command exits with status 3 and suggests
+    similar ones. More than 10,000 sessions require a plan file.
 
     --plan writes a line for each session, with its counts. --apply deletes exactly these sessions. A session that has
     changed since then (new messages, other counts or tags) is left, and the command exits with status 8 and names it.

@@ -9,6 +9,7 @@ import typer
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
 from chatstore_cli.cli.filters import LayoutOption
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.domain.errors import ExitCode
@@ -87,7 +88,7 @@ def _list(
     all_: bool,
     columns: str | None,
 ) -> None:
-    from chatstore_cli.core.sessions.names import named_sessions, require_known
+    from chatstore_cli.core.sessions.names import named_sessions
     from chatstore_cli.domain.queries import SessionQuery
 
     invocation = Invocation(context, layout=layout)
@@ -95,7 +96,7 @@ def _list(
     readers = readable_readers(invocation, layout)
     names = named_sessions(readers, by, tenant_id=tenant)
     if not names.items and tenant is not None:
-        require_known(readers, SessionQuery(tenant_id=tenant), lambda: invocation.stores.readers_beside(layout))
+        require_known_names(invocation, readers, SessionQuery(layout=layout, tenant_id=tenant))
     items = names.items if all_ else names.items[:limit]
     total = f"{len(items):,} of {quantity(len(names.items), by)}."
     listing = Listing(

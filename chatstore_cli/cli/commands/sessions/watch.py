@@ -18,17 +18,19 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import reader_is_gone, stop_signals
 from chatstore_cli.core.labels.labelled import labelled_change
 from chatstore_cli.core.watch.feed import Watch, iterate_until
-from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.errors import ExitCode, NotFound, WrongUse
 from chatstore_cli.domain.queries import SessionQuery
+from chatstore_cli.domain.watch import SessionChange
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.sessions import MESSAGE_COLUMNS, message_row
 from chatstore_cli.render.rows.watch import CHANGE_COLUMNS, change_row
 from chatstore_cli.wiring.labels import shown_labels
-from chatstore_cli.wiring.stores import Stores
+from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.watching import connect_watch, watched_messages, watched_sessions
 
 app = single_command()
@@ -85,6 +87,7 @@ def watch(
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
     one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0. If no server answers before --for has passed, the exit status is 5.
+    If no session has the tenant or the user yet, a notice reports it, and the command waits for its first session.
     Threads in PostgreSQL are queried every second, because it does not report changes.
     """
     invocation = Invocation(context, layout=layout)
@@ -97,22 +100,37 @@ def watch(
         connect_watch(invocation.stores, watch, query.layout)
         subject = "sessions" if session_id is None else f"session {session_id}"
         watch.greeting = f"Watching {subject} in {invocation.target}. {signals.names} stops it."
-        columns, to_row, open_items = _source(invocation.stores, watch, query, session_id, poll)
+        columns, to_row, open_items = _source(invocation, watch, query, session_id, poll)
         items = iterate_until(watch, open_items, lambda: signals() or reader_is_gone(sys.stdout), seconds)
         rows = map(to_row, islice(items, count))
         invocation.emit(Listing(columns, _flushed(rows), empty="No changes.", live=True))
 
 
 def _source(
-    stores: Stores, watch: Watch, query: SessionQuery, session_id: str | None, poll: float | None
+    invocation: Invocation, watch: Watch, query: SessionQuery, session_id: str | None, poll: float | None
 ) -> tuple[tuple[Column, ...], Callable[[Any], dict[str, Any]], Callable[[], Iterator[Any]]]:
     """The columns, the function that makes a row of an item, and the one that opens the items."""
+    stores = invocation.stores
     if session_id is None:
         labels = shown_labels(stores, query.layout)
-        opened = lambda: watched_sessions(stores, watch, query, poll)  # noqa: E731 - as in the other case
+
+        def opened() -> Iterator[SessionChange]:
+            changes = watched_sessions(stores, watch, query, poll)
+            watch.call(lambda: _note_unknown_names(invocation, query))
+            return changes
+
         return CHANGE_COLUMNS, lambda change: change_row(labelled_change(change, labels)), opened
     since, layout = query.since, query.layout
     return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, session_id, layout, since, poll)
+
+
+def _note_unknown_names(invocation: Invocation, query: SessionQuery) -> None:
+    """Report a tenant or user that no session has. It is not an error, because its first session may be about to come."""
+    readers = readable_sessions(invocation.stores, query.layout).readers
+    try:
+        require_known_names(invocation, readers, query)
+    except NotFound as error:
+        invocation.warn(f"{error.message} {error.hint or ''} Waiting for its first session.")
 
 
 def _flushed(rows: Iterator[Any]) -> Iterator[Any]:

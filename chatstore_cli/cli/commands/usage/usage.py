@@ -20,11 +20,12 @@ from chatstore_cli.cli.filters import (
     session_query,
 )
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.option_conflicts import reject_other_options, reject_parent_options
 from chatstore_cli.cli.options import command_with_subcommands
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
-from chatstore_cli.core.usage.report import report_usage
+from chatstore_cli.core.usage.report import has_usage, report_usage
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.periods import chosen_period
 from chatstore_cli.domain.times import utc_now
@@ -86,7 +87,8 @@ def usage(
     the day of its last update; such sessions are shown in sessions_from_counters and source. No usage counts twice. COST
     is the sum of the known costs, in the currency of chatstore.usage.currency. COST UNKNOWN is the number of sessions whose
     cost is not stored or not valid, or whose counters are all 0. Flat messages, which have no usage, are not among them.
-    Totals include all groups, also with --top.
+    Totals include all groups, also with --top. If neither a session nor the ledger has the tenant or the user, the command
+    exits with status 3.
 
     --cost calculate multiplies tokens with the prices of their days. Tokens without a price are named. DIFFERENCE is by how
     much calculated costs are above stored ones, where both are known. A cost is "at most" an amount if the number of cached
@@ -125,5 +127,7 @@ def usage(
         ledger=ledger, zone=period.zone, order=sort, top=top, pricing=pricing,
         labels=None if tag is None else label_store(stores),
     )  # fmt: skip
+    if not report.rows:
+        require_known_names(invocation, readers, query, lambda name: ledger is not None and has_usage(ledger, name))
     output = ReportOutput(period, settings.currency, digits, bars, sort, top, limit)
     print_report(invocation, report, output, pricing)

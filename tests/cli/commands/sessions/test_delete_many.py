@@ -196,7 +196,7 @@ def test_filters_show_the_plan_and_ask(chatstore: Chatstore, database: Database[
     answer = ask(chatstore, "sessions", "delete", "--tenant", "acme", "--yes")
     assert results(answer) == {"w-2": "deleted", "w-1": "deleted"}
     assert database["chat_sessions"].distinct("chat_id") == ["w-3"]
-    empty = ask(chatstore, "sessions", "delete", "--tenant", "acme", "--yes")
+    empty = ask(chatstore, "sessions", "delete", "--tenant", "other", "--status", "failed", "--yes")
     assert (empty["items"], empty["totals"]["deleted"]) == ([], 0)
 
 

@@ -94,14 +94,14 @@ def test_a_filter_that_flat_messages_cannot_answer_leaves_them_out_with_a_note(c
 
 
 def test_no_sessions_are_an_empty_report_with_totals_of_zero(chatstore: Chatstore) -> None:
-    report = reported(chatstore, "--tenant", "nobody")
+    report = reported(chatstore, "--until", "2001-01-01")
 
     assert report["items"] == []
     assert report["totals"]["usage"] == {
         "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0,
         "cached_tokens": None, "reasoning_tokens": None, "cost": None,
     }  # fmt: skip
-    assert chatstore("usage", "--tenant", "nobody").out == ""
+    assert chatstore("usage", "--until", "2001-01-01").out == ""
 
 
 def test_sums_of_many_small_costs_are_exact(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
