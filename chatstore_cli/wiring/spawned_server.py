@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstore_cli.domain.errors import ChatstoreError, Overdue, WrongUse
+from chatstore_cli.domain.errors import ChatstoreError, WrongUse
 from chatstore_cli.wiring.system import interrupts_deferred
 
 if TYPE_CHECKING:
@@ -147,12 +148,11 @@ def _start(environment: Mapping[str, str], source: tuple[str | None, str | None]
 
 def _url_of(process: subprocess.Popen[str], log: Path) -> str:
     """The URL that the server prints when it accepts requests."""
-    from chatstore_cli.web.time_limit import run_within
-
     assert process.stdout is not None
-    with suppress(ValueError, KeyError, Overdue):
-        line = run_within(_SECONDS_TO_START, "starting the server", process.stdout.readline)
-        return str(json.loads(line)["url"])
+    # Not in a thread: two interrupts while a thread starts are an error of Python's own lock.
+    has_output, _, _ = select.select([process.stdout], [], [], _SECONDS_TO_START)
+    with suppress(ValueError, KeyError):
+        return str(json.loads(process.stdout.readline() if has_output else "")["url"])
     reason = " ".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
     if not reason:
         status = process.poll()

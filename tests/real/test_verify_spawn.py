@@ -114,8 +114,8 @@ def test_an_interrupt_at_the_start_or_later_leaves_nothing(
         poll(lambda: re.search(rb"Loaded|INFO", log.read_bytes()))
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 130
-    process.communicate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err.decode()
     assert remains(mongo_client, tmp_path) == []
     assert servers_in(tmp_path) == []
 

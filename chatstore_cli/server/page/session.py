@@ -17,7 +17,7 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.removal import SessionRemover
 from chatstore_cli.domain.session import Session
-from chatstore_cli.domain.session_reader import SessionReader
+from chatstore_cli.domain.session_reader import ReaderByTime, SessionReader
 from chatstore_cli.render.conversation.heading import facts_of, label_of
 from chatstore_cli.render.times import TimeDisplay
 from chatstore_cli.server.entrance.auditing import note_reading
@@ -59,9 +59,33 @@ def _ending(messages: list[Message], following: MessagePlace | None) -> _Page:
     return _Page(messages[-_ROWS:], following, has_previous=len(messages) > _ROWS)
 
 
-def _is_preceded(reader: SessionReader, session_id: str, page: list[Message]) -> bool:
-    """Whether there are messages before a page. Numbers do not tell: older messages may have expired, or have other ones."""
-    return bool(page) and bool(page_before(reader, session_id, start_of(page), 1)[0])
+def _has_all(found: Session, messages: list[Message]) -> bool:
+    """Whether these are all messages of the session."""
+    return not found.message_count_capped and len(messages) >= found.message_count
+
+
+def _around(reader: SessionReader, found: Session, wanted: MessagePlace) -> _Page:
+    """The page with a message, or the first page if the session does not have it.
+
+    The number of the first message does not tell whether there are others before it: these may have expired. So one
+    more is read, and only if that does not tell either, it is looked up. In the order of times, a page often begins with
+    the message itself. There, a number above 1 is enough if the session has more messages than are counted: a look-up
+    costs half a view, and at worst a link leads to the same messages.
+    """
+    session_id = found.session_id
+    more = 0 if isinstance(reader, ReaderByTime) else 1
+    messages, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT + more, _ROWS + more)
+    index = next((index for index, message in enumerate(messages) if is_at(message, wanted)), None)
+    if index is None:
+        return _Page(*message_page(reader, session_id, MessagePlace(), _ROWS), has_previous=False, note=_DELETED_HIT)
+    if index == _BEFORE_A_HIT + 1:
+        return _Page(messages[1:], following, has_previous=True)
+    if len(messages) > _ROWS:
+        messages, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
+    if found.message_count_capped and not more and (messages[0].sequence or 0) > 1:
+        return _Page(messages, following, has_previous=True)
+    is_preceded = not _has_all(found, messages) and page_before(reader, session_id, start_of(messages), 1)[0] != []
+    return _Page(messages, following, is_preceded)
 
 
 def _newest(reader: SessionReader, session_id: str) -> _Page:
@@ -85,25 +109,23 @@ async def session(
     """A page of messages: the first ones, those after or before a place, those around one, or (`at=end`) the last ones."""
     wanted = MessagePlace.from_cursor(hit) if hit else MessagePlace(sequence=int(at)) if at.isdecimal() else None
 
-    def wanted_page(reader: SessionReader) -> _Page:
+    def wanted_page(reader: SessionReader, found: Session) -> _Page:
         if at == "end":
             return _newest(reader, session_id)
         if before and (earlier := page_before(reader, session_id, MessagePlace.from_cursor(before), _ROWS + 1))[0]:
             return _ending(*earlier)
         if wanted is not None:
-            messages, following = page_around(reader, session_id, wanted, _BEFORE_A_HIT, _ROWS)
-            note = "" if any(is_at(message, wanted) for message in messages) else _DELETED_HIT
-            return _Page(messages, following, _is_preceded(reader, session_id, messages), note)
+            return _around(reader, found, wanted)
         if not after:
             return _Page(*message_page(reader, session_id, MessagePlace(), _ROWS), has_previous=False)
         messages, following = message_page(reader, session_id, MessagePlace.from_cursor(after), _ROWS)
         if not messages:  # what followed was deleted
             return _newest(reader, session_id)
-        return _Page(messages, following, _is_preceded(reader, session_id, messages))
+        return _Page(messages, following, has_previous=not _has_all(found, messages))
 
-    def page_of(reader: SessionReader) -> _Page:
+    def page_of(reader: SessionReader, found: Session) -> _Page:
         try:
-            return wanted_page(reader)
+            return wanted_page(reader, found)
         except PlaceGone:
             first = message_page(reader, session_id, MessagePlace(), _ROWS)
             return _Page(*first, has_previous=False, note=_DELETED_PLACE)
@@ -112,7 +134,7 @@ async def session(
         stores = services.stores
         reader, found = readable_session(stores, layout or None, session_id, access, COUNTED)
         (found,) = labelled([found], shown_labels(stores, found.layout))
-        return found, page_of(reader), isinstance(reader, SessionRemover) and access.right.includes(Right.ADMIN)
+        return found, page_of(reader, found), isinstance(reader, SessionRemover) and access.right.includes(Right.ADMIN)
 
     found, page, can_delete = await services.reading.run(read)
     await note_shown(services, access, found, page.messages)

@@ -102,6 +102,22 @@ def test_a_hit_that_is_the_only_message_has_no_links_to_others(server, module_da
     assert 'class="pages"' not in html
 
 
+@pytest.mark.parametrize(("place", "before"), [(0, 0), (2, 2), (3, 3), (4, 3), (40, 3)])
+def test_a_page_around_a_hit_leads_back_only_if_it_does_not_begin_with_the_first_message(
+    server, module_database, place, before
+):
+    messages = [
+        {"role": "user", "content": f"expiring {n}", "timestamp": WHEN, "sequence": n} for n in range(700, 1_860)
+    ]
+    stored = {"chat_id": "began-earlier", "last_updated_at": WHEN, "messages": messages}
+    module_database["chat_sessions"].replace_one({"chat_id": "began-earlier"}, stored, upsert=True)
+    html = text_of(server, f"/page/session?layout=workflow&id=began-earlier&at={700 + place}")
+    assert html.count("<article") == 50
+    assert html.partition("data-marked")[0].count("<article") == before + 1
+    assert (linked(html, "Previous messages") is not None) == (place > 3)
+    assert linked(html, "Next messages") is not None
+
+
 def test_links_lead_only_to_messages_that_are_still_there(server, module_database):
     """The messages of a page of a bookmark, or those around it, can be deleted later."""
     sessions = module_database["chat_sessions"]
