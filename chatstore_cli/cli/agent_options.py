@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatstore_cli.domain.errors import WrongUse
+from chatstore_cli.domain.errors import BadValue, InvalidAgent, WrongUse
 
 if TYPE_CHECKING:
     from chatstore_cli.core.agents.stored_values import Path
@@ -48,10 +48,23 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for con
 
 
 def agent_id_of(text: str) -> str:
-    """The id of an agent, checked before anything is looked up. Raises InvalidAgent."""
+    """The id of an agent, checked before anything is looked up. Raises BadValue, which has no word of the platform."""
     from chatstore_cli.core.agents.checks import checked_agent_id
 
-    return checked_agent_id(text)
+    try:
+        return checked_agent_id(text)
+    except InvalidAgent as error:
+        raise BadValue(name="AGENT_ID", value=text, expected="the id of an agent", hint=error.hint) from error
+
+
+def version_id_of(text: str, name: str) -> str:
+    """The id of a version, checked before anything is looked up; `name` is its argument or option. Raises BadValue."""
+    from chatstore_cli.core.agents.checks import checked_version_id
+
+    try:
+        return checked_version_id(text)
+    except InvalidAgent as error:
+        raise BadValue(name=name, value=text, expected="the id of a version", hint=error.hint) from error
 
 
 def read_config(path: str | None) -> dict[str, Any] | None:

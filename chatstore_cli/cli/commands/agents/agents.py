@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of
+from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of, version_id_of
 from chatstore_cli.cli.agent_output import emit_config, shown_config, with_config_table
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
 from chatstore_cli.cli.invocation import Invocation
@@ -142,6 +142,7 @@ def show(
     if version is not None and deleted:
         raise WrongUse(what="--version and --deleted exclude each other.", hint="Restore the agent first.")
     agent_id = agent_id_of(agent_id)
+    version = None if version is None else version_id_of(version, "--version")
     invocation = Invocation(context)
     agents = agent_registry(invocation.stores)
     if version is None:

@@ -18,6 +18,7 @@ from chatstore_cli.cli.agent_options import (
     changed_config,
     config_changes,
     read_config,
+    version_id_of,
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
@@ -103,14 +104,13 @@ def update(
     --file replaces the whole configuration. --set and --unset change the stored one, or that of --file: see chatstore
     agents create. A value that is the mask ******** means the stored value. An update that changes nothing is not stored.
     """
-    from chatstore_cli.core.agents.checks import checked_version_id
     from chatstore_cli.domain.agents.models import UNCHANGED
     from chatstore_cli.render.rows.agents import CHANGED_FIELDS, changed_agent_row
     from chatstore_cli.wiring.agents import agent_registry
 
     agent_id = agent_id_of(agent_id)
     if base_version is not None:
-        base_version = checked_version_id(base_version)
+        base_version = version_id_of(base_version, "--base-version")
     if no_description and description is not None:
         raise WrongUse(what="--description and --no-description exclude each other.")
     given, change = read_config(file), config_changes(assignments, removals)

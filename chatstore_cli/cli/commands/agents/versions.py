@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of
+from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of, version_id_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
@@ -70,12 +70,11 @@ def diff(
     Each line is one value of the name, the description or the configuration. Secrets are compared too, and shown as a mask
     unless --reveal is given.
     """
-    from chatstore_cli.core.agents.checks import checked_version_id
     from chatstore_cli.render.rows.agents import DIFFERENCE_COLUMNS, difference_row
     from chatstore_cli.wiring.agents import agent_registry
 
-    agent_id, old = agent_id_of(agent_id), checked_version_id(old)
-    new = None if new is None else checked_version_id(new)
+    agent_id, old = agent_id_of(agent_id), version_id_of(old, "OLD")
+    new = None if new is None else version_id_of(new, "NEW")
     invocation = Invocation(context)
     found = agent_registry(invocation.stores).diff(agent_id, old, new, tenant_id=tenant, reveal=reveal)
     rows = [difference_row(each.path, each.kind, each.old, each.new) for each in found]
@@ -90,11 +89,10 @@ def activate(
     tenant: AgentTenantOption = None,
 ) -> None:
     """Make a version of an agent the active one again. The present state stays in the history."""
-    from chatstore_cli.core.agents.checks import checked_version_id
     from chatstore_cli.render.rows.agents import CHANGED_FIELDS, changed_agent_row
     from chatstore_cli.wiring.agents import agent_registry
 
-    agent_id, version_id = agent_id_of(agent_id), checked_version_id(version_id)
+    agent_id, version_id = agent_id_of(agent_id), version_id_of(version_id, "VERSION_ID")
     invocation = Invocation(context)
     invocation.will_write()
     agent = agent_registry(invocation.stores).activate(agent_id, version_id, tenant_id=tenant)

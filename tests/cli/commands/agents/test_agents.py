@@ -183,10 +183,10 @@ def test_numbers_are_bound_resolved_and_unbound(chatstore: Chatstore, agents: Do
 
 
 BAD = [
-    (("show", "65bb"), "agentId must be a valid Mongo ObjectId"),
-    (("show", "zz" * 12), "agentId must be a valid Mongo ObjectId"),
-    (("show", DESK, "--version", "1"), "versionId must be a valid UUID"),
-    (("activate", DESK, "x"), "versionId must be a valid UUID"),
+    (("show", "65bb"), "AGENT_ID: '65bb' is not the id of an agent. It has 24 hexadecimal digits."),
+    (("show", "zz" * 12), "is not the id of an agent"),
+    (("show", DESK, "--version", "1"), "--version: '1' is not the id of a version. To list versions, run:"),
+    (("activate", DESK, "x"), "VERSION_ID: 'x' is not the id of a version."),
     (("create",), "name is required"),
     (("create", "   "), "Agent name cannot be empty"),
     (("create", "x" * 129), "name must be 128 characters or less"),
@@ -201,7 +201,7 @@ BAD = [
     (("update", DESK), "No change was given"),
     (("update", DESK, "--unset", "nothing"), "no such value"),
     (("update", DESK, "--set", "tools[9]=x"), "the list has 2 values"),
-    (("update", DESK, "--base-version", "1", "--name", "x"), "versionId must be a valid UUID"),
+    (("update", DESK, "--base-version", "1", "--name", "x"), "--base-version: '1' is not the id of a version."),
     (("edit", DESK), "An editor needs a terminal"),
     (("purge",), "No agents were selected."),
     (("resolve",), "Give either AGENT_ID or --did"),
