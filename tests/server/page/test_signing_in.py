@@ -98,7 +98,7 @@ def test_deleting_shows_the_plan_first(keyed, samples):
     assert said.inner_text() == plan.partition(" would be deleted")[0] + " were deleted."
     page.locator("tbody").get_by_text("chat-0c7be44d").wait_for(state="detached")
     with page.expect_response("**/page/sessions"):  # the list shows a change by itself
-        samples.database["chat_sessions"].update_one({"chat_id": "chat-5d1c07e2"}, {"$set": {"title": "changed"}})
+        samples.database["chat_sessions"].insert_one({"_id": "joins", "chat_id": "joins", "messages": []})
     assert said.is_visible()
     page.reload()
     page.locator("tbody").wait_for()
