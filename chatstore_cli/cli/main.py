@@ -15,7 +15,7 @@ import typer
 
 from chatstore_cli.cli.global_options import global_options
 from chatstore_cli.cli.options import ChatGroup
-from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
+from chatstore_cli.domain.errors import BadValue, ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.secrets import masked
 
 
@@ -207,6 +207,9 @@ def _invoke(arguments: Sequence[str]) -> int:
     except typer.Exit as exit_:
         result = exit_.exit_code
     except NotFound as error:
+        if error.facts.get("kind_of_thing") == "layout":  # a wrong value of an option, known before anything is read
+            layout = error.facts["name"]
+            raise BadValue(name="--layout", value=layout, expected="a layout", hint=error.hint) from error
         invocation = global_options(context).invocation
         if invocation is not None:
             invocation.suggest(error)

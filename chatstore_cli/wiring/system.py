@@ -28,8 +28,10 @@ def new_file(
 
 
 @contextmanager
-def ending_is_interruption() -> Iterator[None]:
+def ending_is_interruption(*, once: bool = False) -> Iterator[None]:
     """TERM and HUP raise KeyboardInterrupt inside the block, as Ctrl-C does, so that cleanup code runs.
+
+    With `once`, only the first signal does: a second one cannot interrupt the cleanup before it has begun.
 
     If a signal arrives in a destructor, Python discards the exception. Then it is raised at the end of the block.
     """
@@ -37,7 +39,8 @@ def ending_is_interruption() -> Iterator[None]:
 
     def interrupt(number: int, _frame: object) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        if not once or len(received) == 1:
+            raise KeyboardInterrupt
 
     # A signal that nohup ignores stays ignored.
     endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

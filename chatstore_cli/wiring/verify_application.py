@@ -57,7 +57,7 @@ def opened_application(
         raise WrongUse(what="--spawn cannot be combined with --api-url or --log.", hint="Remove one of them.")
     if options.read_only:
         raise WrongUse(what="--spawn writes, and --read-only is set.", hint="Remove one of them.")
-    with ending_is_interruption(), spawned_server(stores, source, say) as server:
+    with ending_is_interruption(once=True), spawned_server(stores, source, say) as server:
         of_server = Stores(server.settings, say=lambda _: None)
         try:
             yield application_checks(of_server, server.url, options._replace(logs=[str(server.log)]), is_own=True)

@@ -212,10 +212,10 @@ def test_with_ttl_days_0_no_ttl_index_is_asked_for(chatstore, messages):
     assert "it deletes documents" in left_over["detail"]
 
 
-def test_layout_limits_it_and_an_unknown_layout_is_not_found(chatstore):
+def test_layout_limits_it_and_an_unknown_layout_is_wrong_use(chatstore):
     assert {collection for collection, _ in findings(chatstore, "--layout", "messages")} == {"chat_messages"}
     outcome = chatstore("indexes", "check", "--layout", "mesages")
-    assert outcome.code == 3
+    assert outcome.code == 2
     assert "Did you mean 'messages'?" in outcome.err
 
 

@@ -146,7 +146,7 @@ def test_a_session_that_does_not_exist(store: Chatstore) -> None:
     outcome = store("search", "late", "--session", "nope")
     assert (outcome.code, outcome.out) == (3, "")
     assert "No session 'nope'" in outcome.err
-    assert store("search", "late", "--layout", "mail").code == 3
+    assert store("search", "late", "--layout", "mail").code == 2
 
 
 def test_hostile_text_is_safe_in_every_format(store: Chatstore) -> None:

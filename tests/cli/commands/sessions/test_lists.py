@@ -392,10 +392,10 @@ def test_a_tenant_or_user_that_exists_nowhere_is_suggested(patient: PatientChats
         ("indexes", "check"), ("resume", "triage-0"), ("search", "x"),
     ],
 )  # fmt: skip
-def test_an_unknown_layout_ends_with_status_3(chats: Chatstore, command: tuple[str, ...]) -> None:
+def test_an_unknown_layout_is_wrong_use(chats: Chatstore, command: tuple[str, ...]) -> None:
     outcome = chats(*command, "--layout", "workflw")
-    assert (outcome.code, outcome.out) == (3, "")
-    assert "No layout 'workflw'. Did you mean 'workflow'? Layouts are " in outcome.err
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--layout: 'workflw' is not a layout. Did you mean 'workflow'? Layouts are " in outcome.err
 
 
 def test_threads_and_general_chats_have_the_options_of_lists(everything: Chatstore) -> None:

@@ -125,7 +125,7 @@ def test_listing_without_its_index_works_and_names_the_index(
         (["--status", "done"], 2, "'running', 'completed', 'failed', 'unknown'"),
         (["--since", "next week"], 2, "--since"),
         (["--cursor", "abc"], 2, "--cursor"),
-        (["--layout", "thread"], 3, "Did you mean 'threads'? Layouts are workflow, messages, "),
+        (["--layout", "thread"], 2, "Did you mean 'threads'? Layouts are workflow, messages, "),
     ],
 )
 def test_wrong_use_is_one_line(chatstore: Chatstore, arguments: list[str], code: int, message: str) -> None:
