@@ -72,6 +72,8 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
         require_known_names(invocation, readers, query)
 
     _delete_or_plan(invocation, sessions, filters, way, sessions.notes, require_names)
+    if way.plan is None:
+        _say_what_is_left(invocation, query.user_id, query.tenant_id, way.layout)
 
 
 def _begin(invocation: Invocation, way: Way) -> None:
@@ -152,6 +154,18 @@ def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
         deletions = session_deletions(invocation.stores, None, keep_usage=header.keep_usage)
         again = f"To continue, run: chatstore sessions delete --apply {shlex.quote(path)} --yes"
         delete_planned(invocation, deletions, plan, header.sessions, again)
+        user, tenant, layout = (header.filters.get(f"--{name}") for name in ("user", "tenant", "layout"))
+        _say_what_is_left(invocation, user, tenant, layout)
+
+
+def _say_what_is_left(invocation: Invocation, user: str | None, tenant: str | None, layout: str | None) -> None:
+    """After the sessions of a user were deleted: a notice of what else is stored of the user."""
+    if user is None or layout is not None:  # one layout is not a request to delete everything
+        return
+    from chatstore_cli.wiring.user_data import left_of_user
+
+    if left := left_of_user(invocation.stores, user, tenant):
+        invocation.say(f"Not deleted, because it belongs to the user and not to a session: {', '.join(left)}.")
 
 
 def _require_target(invocation: Invocation, header: PlanHeader, path: str) -> None:

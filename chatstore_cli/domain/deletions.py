@@ -18,6 +18,8 @@ class PlannedSession:
     state: SessionState
     tags: tuple[str, ...]
     documents: Mapping[str, int]
+    whose: str = ""
+    """Its title, user and tenant, to confirm a deletion. A plan file does not have them."""
 
 
 class Result(StrEnum):

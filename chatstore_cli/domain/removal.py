@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.session import Session
 
 
+_LONGEST_TITLE = 60
+
+
 class StoredPart(NamedTuple):
     """Documents of one session in one collection."""
 
@@ -87,3 +90,12 @@ class SessionRemover(Protocol):
         With `expected`, raises SessionChanged and deletes nothing if the session is in another state. The remains of an
         interrupted deletion are deleted. A layout whose sessions a journal or an application could store again leaves a tombstone.
         """
+
+
+def whose(session: Session) -> str:
+    """The title, user and tenant of a session, as far as it has them: such as `'Refund', user 'ana', tenant 'acme'`."""
+    title = session.title
+    if title is not None and len(title) > _LONGEST_TITLE:
+        title = f"{title[:_LONGEST_TITLE]}…"
+    facts = (("", title), ("user ", session.user_id), ("tenant ", session.tenant_id))
+    return ", ".join(f"{noun}{value!r}" for noun, value in facts if value)

@@ -15,7 +15,7 @@ from chatstore_cli.domain.deletions import Deletion, PlannedSession, Result
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, WrongUse
 from chatstore_cli.domain.labels import NO_LABELS, Labels, LabelStore, SessionRef
 from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.domain.removal import SessionChanged, SessionRemover, SessionState, StoredPart
+from chatstore_cli.domain.removal import SessionChanged, SessionRemover, SessionState, StoredPart, whose
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.session import Session
@@ -75,7 +75,7 @@ class SessionDeletions:
                 continue
             ref = ref_of(session)
             documents = {part.collection: part.documents for part in self._parts(ref) if part.documents}
-            yield PlannedSession(ref, SessionState.of(session), self._labels_of(ref).tags, documents)
+            yield PlannedSession(ref, SessionState.of(session), self._labels_of(ref).tags, documents, whose(session))
 
     def carry_out(self, planned: PlannedSession) -> Deletion:
         """Delete one session, unless it has changed. May be called again for a session that was deleted, also in part."""

@@ -9,7 +9,9 @@ from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.labels import LabelStore, SessionRef
-from chatstore_cli.domain.removal import SessionRemover, StoredPart
+from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.removal import SessionRemover, StoredPart, whose
+from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock
 from chatstore_cli.domain.usage_ledger import UsageLedger
@@ -25,19 +27,25 @@ class Removal:
     remover: SessionRemover
     kept_in: Callable[[str], UsageLedger] | None = None
     labels: LabelStore | None = None
+    session: Session | None = None
+    """None if only remains of an incomplete deletion are left."""
 
     @property
     def plan(self) -> str:
         """The documents that would be deleted, in words."""
         kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
-        return f"Session {self.session_id!r} ({self.layout}): {_in_words(self.parts)} would be deleted. A later flush does not restore it.{kept}"
+        documents = _in_words(self.parts)
+        return f"{self._subject}: {documents} would be deleted. A later flush does not restore it.{kept}"
 
     def report(self, removed: Sequence[StoredPart]) -> str:
         """The documents that `carry_out` has deleted, in the words of the plan."""
         is_one = sum(part.documents for part in removed) == 1
-        return (
-            f"Session {self.session_id!r} ({self.layout}): {_in_words(removed)} {'was' if is_one else 'were'} deleted."
-        )
+        return f"{self._subject}: {_in_words(removed)} {'was' if is_one else 'were'} deleted."
+
+    @property
+    def _subject(self) -> str:
+        facts = [] if self.session is None else [whose(self.session), quantity(self.session.message_count, "message")]
+        return f"Session {self.session_id!r} ({', '.join(each for each in (self.layout, *facts) if each)})"
 
     def carry_out(self, clock: Clock) -> list[StoredPart]:
         """Delete the session and return the deleted documents. `clock` is the server's.
@@ -93,7 +101,7 @@ def plan_removal(
         )
     parts = reader.parts(session.session_id, keep_usage=keep_usage)
     parts = [*parts, *_counted(labels, SessionRef(reader.layout, session.session_id))]
-    return Removal(session.session_id, reader.layout, parts, reader, kept_in, labels)
+    return Removal(session.session_id, reader.layout, parts, reader, kept_in, labels, session)
 
 
 def _counted(labels: LabelStore | None, session: SessionRef) -> list[StoredPart]:

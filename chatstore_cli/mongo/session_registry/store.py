@@ -71,3 +71,9 @@ class MongoRegistryStore:
             of_user = {"$and": [{"app_id": app_id, "user_id": user_id}, OWN_ENTRIES.filter()]}
             rows = self._entries.find(of_user, _STATE).sort("updated_at", -1).limit(limit)
             return [to_entry(row) for row in rows]
+
+    def tenants_of(self, user_id: str) -> list[str]:
+        """The tenants in which a user has entries, sorted. No index has the user alone, so all entries are read."""
+        with driver_errors(f"listing client sessions in {self._name}"):
+            of_user = {"$and": [{"user_id": user_id}, OWN_ENTRIES.filter()]}
+            return sorted({str(row["app_id"]) for row in self._entries.find(of_user, {"app_id": 1})})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.listing import Column, Row, count, plain
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def plan_row(header: PlanHeader, file: str) -> dict[str, Any]:
 
 def planned_text(planned: PlannedSession) -> str:
     """One line of a plan that is shown before it is confirmed."""
-    return f"{planned.session.layout} {planned.session.session_id!r}: {count(planned.state.message_count)} messages"
+    owner = f" ({planned.whose})" if planned.whose else ""
+    messages = quantity(planned.state.message_count, "message")
+    return f"{planned.session.layout} {planned.session.session_id!r}{owner}: {messages}"
 
 
 def _documents(numbers: Mapping[str, int]) -> list[dict[str, Any]]:

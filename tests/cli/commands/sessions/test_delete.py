@@ -13,6 +13,7 @@ from chatstore_cli import LocalChatCache
 
 pytestmark = pytest.mark.real
 
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LINE = {
     "session_id": "s-1", "role": "user", "text": "hello", "metadata": {}, "vector_ids": [],
     "created_at": "2026-03-02T11:41:00.195769+00:00",
@@ -36,6 +37,24 @@ def test_the_plan_is_printed_and_nothing_is_deleted_without_yes(chatstore: Any, 
     assert "3 documents of chat_messages" in refused.err
     assert "--yes" in refused.err
     assert database.chat_messages.count_documents({}) == 6
+
+
+def test_the_plan_shows_whose_session_it_is(chatstore: Any, database: Any) -> None:
+    thread = {
+        "_id": "t-1",
+        "user_id": "ana",
+        "org_id": "acme",
+        "created_at": NOON,
+        "updated_at": NOON,
+        "last_sequence": 0,
+    }
+    database.chat_threads.insert_one({**thread, "name": "Refund\x1b[31m " + "x" * 100})
+    refused = chatstore("sessions", "delete", "t-1")
+    assert refused.code == 2
+    assert (
+        "Session 't-1' (threads, 'Refund\\x1b[31m " + "x" * 48 + "…', user 'ana', tenant 'acme', 0 messages): 1 doc"
+        in (refused.err)
+    )
 
 
 def test_a_later_flush_does_not_restore_a_deleted_session(chatstore: Any, database: Any, journal: Path) -> None:

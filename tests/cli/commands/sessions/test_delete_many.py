@@ -188,10 +188,11 @@ def test_messages_recorded_after_the_plan_are_not_covered_by_the_deletion(
 def test_filters_show_the_plan_and_ask(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     store_workflow(database, "w-1", "w-2")
     store_workflow(database, "w-3", enterprise_id="other")
+    database["chat_sessions"].update_one({"chat_id": "w-1"}, {"$set": {"user_id": "ana"}})
     outcome = chatstore("sessions", "delete", "--tenant", "acme")
     assert outcome.code == 2
     assert "2 sessions: 2 documents of chat_sessions" in outcome.err
-    assert "workflow 'w-1': 1 messages" in outcome.err
+    assert "workflow 'w-1' (user 'ana', tenant 'acme'): 1 message\n" in outcome.err
     assert database["chat_sessions"].count_documents({}) == 3
     answer = ask(chatstore, "sessions", "delete", "--tenant", "acme", "--yes")
     assert results(answer) == {"w-2": "deleted", "w-1": "deleted"}

@@ -1,0 +1,40 @@
+"""What is stored of a user beside sessions, which a deletion of sessions leaves."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from chatstore_cli.domain.errors import ChatstoreError
+
+if TYPE_CHECKING:
+    from chatstore_cli.wiring.stores import Stores
+
+
+def left_of_user(stores: Stores, user_id: str, tenant_id: str | None) -> list[str]:
+    """What exists, each with the command that lists it. What cannot be read is left out."""
+    from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
+    from chatstore_cli.wiring.agent_states import agent_state_store
+
+    user = shlex.quote(user_id)
+
+    def client_sessions() -> list[str]:
+        tenants = MongoRegistryStore(stores.connection, stores.settings).tenants_of(user_id)
+        return [
+            f"client sessions (chatstore workflows list --tenant {shlex.quote(each)} --user {user})"
+            for each in tenants
+            if tenant_id is None or each == tenant_id
+        ]
+
+    def states() -> list[str]:
+        found = agent_state_store(stores).page(user_id, None, 1, with_data=False)
+        return [f"states (chatstore states list --user {user})"] if found else []
+
+    parts: tuple[Callable[[], list[str]], ...] = (client_sessions, states)
+    left: list[str] = []
+    for part in parts:
+        with suppress(ChatstoreError):  # the sessions are deleted: a missing right here is no failure of the command
+            left += part()
+    return left
