@@ -236,6 +236,7 @@ def test_a_user_without_the_right_to_a_change_stream_watches_by_queries(
         ("general_chat_segments", ("general", "transcript", "generalchat-acme-ana-0003")),
         ("lk_transcripts", ("sessions", "show", "x", "--layout", "calls")),
         ("lk_transcripts", ("sessions", "delete", "chat-ours", "--yes")),
+        ("chat_threads", ("sessions", "delete", "chat-ours", "--yes")),
         ("GeneralChatSessions", ("sessions", "tag", "chat-ours", "a")),
         ("lk_transcripts", ("usage", "--budget", "1000000")),
     ],

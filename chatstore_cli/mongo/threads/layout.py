@@ -79,7 +79,6 @@ class ThreadsLayout:
         self._usage = MessageUsage(self._messages, in_memory=connection.in_memory)
         self._lookup = ForeignLookup(connection, names.threads, OWN_THREADS)
         self._addressable = AddressableSessions(self._locate, in_memory=connection.in_memory)
-        self.remarks: list[str] = []
 
     @property
     def foreign(self) -> ForeignDocuments | None:
@@ -301,12 +300,7 @@ class ThreadsLayout:
         return not self._lookup.take().is_another_products
 
     def _exists(self) -> bool:
-        facts = collection_facts(self._connection, self._name)
-        if not facts.is_usable and not self.remarks:
-            self.remarks.append(
-                f"This user may not read {self._name}, or it does not exist, so no thread was searched."
-            )
-        return facts.exists and facts.is_usable
+        return collection_facts(self._connection, self._name).exists
 
     def _has_messages(self) -> bool:
         return collection_facts(self._connection, self._messages_name).exists
