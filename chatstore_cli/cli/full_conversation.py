@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from chatstore_cli.cli.invocation import Invocation
@@ -44,7 +45,7 @@ class FullOptions(NamedTuple):
 
 def show_full(invocation: Invocation, session_id: str, layout: str | None, options: FullOptions) -> None:
     """Write the conversation to stdout, the pager or a file, and the notices about it to stderr."""
-    output = invocation.options.output or OutputFormat.TABLE
+    output = invocation.options.output or _format_of(options.to)
     if options.tools is not None and output not in CONVERSATION_WRITERS:
         what = f"--tools has no effect on -o {output}, which has whole messages."
         raise WrongUse(what=what, hint="Remove --tools, or use -o table, md or html.")
@@ -71,6 +72,12 @@ def show_full(invocation: Invocation, session_id: str, layout: str | None, optio
         invocation.say(f"Tool calls and results that are not shown: {conversation.hidden:,} (--tools none).")
     for note in [*notes, *([redactor.notice()] if redactor is not None else [])]:
         invocation.say(note)
+
+
+def _format_of(path: str | None) -> OutputFormat:
+    """The format that the end of a file name asks for, such as `.json`; a table for other names, and without a file."""
+    ending = "" if path is None else Path(path).suffix[1:].lower()
+    return OutputFormat(ending) if ending in list(OutputFormat) else OutputFormat.TABLE
 
 
 def _message_listing(session: Session, conversation: Conversation, redactor: Redactor | None) -> Listing:

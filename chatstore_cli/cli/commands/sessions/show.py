@@ -59,7 +59,11 @@ def show(
     redact: RedactOption = False,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="FILE", help="With --full, write to this file, readable only by its owner."),
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="With --full, write to this file, readable only by its owner. Its name may end in .json, .md or another format.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="With --to, overwrite the file if it exists.")] = False,
 ) -> None:

@@ -154,7 +154,20 @@ def test_a_file_is_written_whole_and_only_once(reader: Chatstore) -> None:
     assert path.stat().st_mode & 0o077 == 0
     assert reader(*FULL, "--to", path).code == 8
     assert reader(*FULL, "--to", path, "--force").code == 0
-    assert path.read_text() == reader(*FULL).out
+    assert path.read_text() == reader(*FULL, "-o", "html").out
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [("c.json", "json"), ("c.MD", "md"), ("c.html", "html"), ("c.csv", "csv"), ("c.txt", "table"), ("json", "table")],
+)
+def test_the_end_of_the_file_name_chooses_the_format(reader: Chatstore, name: str, output: str) -> None:
+    path = reader.folder / name
+    assert reader(*FULL, "--to", path).code == 0
+    assert path.read_text() == reader(*FULL, "-o", output).out
+    assert reader(*FULL, "--to", path, "-o", "jsonl", "--force").code == 0
+    assert path.read_text() == reader(*FULL, "-o", "jsonl").out
     path.unlink()
 
 
