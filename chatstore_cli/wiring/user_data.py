@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def left_of_user(stores: Stores, user_id: str, tenant_id: str | None) -> list[str]:
     """What exists, each with the command that lists it. What cannot be read is left out."""
+    if not stores.uses_mongo():
+        return []
     from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
     from chatstore_cli.wiring.agent_states import agent_state_store
 

@@ -365,6 +365,13 @@ def test_threads_are_listed_by_name_and_counted_without_mongodb(postgres_chatsto
     unknown = chatstore("threads", "list", "--user", "anna")
     assert (unknown.code, "No user 'anna' in threads." in unknown.err) == (3, True)
     assert chatstore("threads", "list", "--tenant", "acme", "--until", "2001-01-01").code == 0
+    [owner] = ask(chatstore, "sessions", "users", "--layout", "threads")["items"]
+    alone = {"CHATSTORE_MONGO__ENABLED": "false"}
+    mistyped = chatstore("sessions", "delete", "--user", "anna", "--yes", env=alone)
+    assert (mistyped.code, "No user 'anna' in threads." in mistyped.err) == (3, True)
+    deleted = chatstore("sessions", "delete", "--user", owner["user_id"], "--yes", env=alone)
+    assert (deleted.code, "embedded" in deleted.err) == (0, False)
+    assert ask(chatstore, "threads", "list")["items"] == []
 
 
 def test_tags_of_threads_are_in_mongodb_and_plans_have_the_threads(
