@@ -27,7 +27,9 @@ from chatstore_cli.render.rows.deletions import (
     PLAN_FIELDS,
     deletion_row,
     plan_row,
+    planned_row,
     planned_text,
+    planned_totals_row,
     totals_row,
 )
 from chatstore_cli.wiring.deletions import collection_ids, has_other_id, session_deletions
@@ -35,9 +37,12 @@ from chatstore_cli.wiring.labels import label_store, shown_labels
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.deletions import PlanHeader
+    from chatstore_cli.domain.labels import SessionRef
     from chatstore_cli.domain.queries import SessionQuery
     from chatstore_cli.domain.session import Session
 
+NOTHING_IS_DELETED = "nothing is deleted"
+"""What a dry run does not do."""
 _MOST_LISTED = 20
 _TOO_MANY = "Write a plan first (--plan FILE), then delete with --apply FILE --yes."
 
@@ -49,12 +54,18 @@ class Way(NamedTuple):
     plan: str | None
     keep_usage: bool
     yes: bool
+    dry_run: bool
+
+    @property
+    def deletes(self) -> bool:
+        """Whether sessions are deleted now, and not only listed or planned."""
+        return self.plan is None and not self.dry_run
 
 
 def delete_named(invocation: Invocation, names: Iterable[SessionName], way: Way) -> None:
     """Delete the sessions of these names, or write a plan. Raises NotFound if any does not exist."""
     _begin(invocation, way)
-    if way.plan is None:
+    if way.deletes:
         names = few_names(names, _TOO_MANY)
     sessions = (session for _, session in find_named(invocation.stores.session_readers(way.layout), names))
     _delete_or_plan(invocation, sessions, {}, way)
@@ -72,12 +83,14 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
         require_known_names(invocation, readers, query)
 
     _delete_or_plan(invocation, sessions, filters, way, sessions.notes, require_names)
-    if way.plan is None:
+    if way.deletes:
         _say_what_is_left(invocation, query.user_id, query.tenant_id, way.layout)
 
 
 def _begin(invocation: Invocation, way: Way) -> None:
-    if way.plan is None:
+    if way.dry_run:
+        invocation.will_write(dry_run=NOTHING_IS_DELETED)
+    elif way.plan is None:
         invocation.will_search_to_write()
     else:
         invocation.stores.read_from_primary()
@@ -97,6 +110,9 @@ def _delete_or_plan(
     if way.plan is not None:
         _write_plan_file(invocation, planned, way.plan, filters, keep_usage=way.keep_usage)
         return
+    if way.dry_run:
+        show_planned(invocation, ((each.session, each.documents) for each in planned))
+        return
     with invocation.counting(0, "sessions") as count:
         some = list(islice(_counted(planned, count), MOST_NAMED + 1))
     if len(some) > MOST_NAMED:
@@ -105,6 +121,25 @@ def _delete_or_plan(
         invocation.will_write()
         _confirm(invocation, some, way)
     delete_planned(invocation, deletions, some, len(some), "To continue, run the command again.")
+
+
+def show_planned(invocation: Invocation, planned: Iterable[tuple[SessionRef, Mapping[str, int]]]) -> None:
+    """Print a row for each session with its numbers of documents by collection, and the totals. Nothing is deleted."""
+    documents: dict[str, int] = {}
+    totals: dict[str, Any] = planned_totals_row(0, documents)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for session, parts in planned:
+            add_documents(documents, parts)
+            totals.update(planned_totals_row(totals["planned"] + 1, documents))
+            yield planned_row(session, parts)
+
+    listing = Listing(
+        DELETION_COLUMNS, rows(), empty="No session would be deleted.", beside={"totals": totals}, streamed=True
+    )
+    invocation.emit(listing)
+    if number := totals["planned"]:
+        invocation.say(f"Would be deleted: {quantity(number, 'session')} ({in_words(documents)}).")
 
 
 def _write_plan_file(

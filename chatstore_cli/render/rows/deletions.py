@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chatstore_cli.domain.deletions import Deletion, DeletionTotals, PlanHeader, PlannedSession
+    from chatstore_cli.domain.labels import SessionRef
 
 
 def deletion_row(deletion: Deletion) -> dict[str, Any]:
@@ -25,6 +26,22 @@ def deletion_row(deletion: Deletion) -> dict[str, Any]:
         "documents": [{"collection": part.collection, "deleted": part.documents} for part in deletion.parts],
         "reason": deletion.reason,
     }
+
+
+def planned_row(session: SessionRef, documents: Mapping[str, int]) -> dict[str, Any]:
+    """What a dry run reports of one session: the same keys, with `planned` as the result."""
+    return {
+        "session_id": session.session_id,
+        "layout": session.layout,
+        "result": "planned",
+        "documents": [{"collection": name, "deleted": number} for name, number in documents.items() if number],
+        "reason": None,
+    }
+
+
+def planned_totals_row(sessions: int, documents: Mapping[str, int]) -> dict[str, Any]:
+    """The numbers of sessions and of documents that would be deleted."""
+    return {"planned": sessions, "documents": _documents(documents)}
 
 
 def totals_row(totals: DeletionTotals) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from chatstore_cli.cli.session_deletion import Way
 from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
 from chatstore_cli.core.sessions.named import SessionName
 from chatstore_cli.domain.errors import ExitCode, WrongUse
+from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.render.listing import Listing
 
 app = single_command()
@@ -43,6 +44,7 @@ app = single_command()
     "delete",
     examples=[
         "chatstore sessions delete 4f1c9a",
+        "chatstore sessions delete --tenant acme --until 90d --dry-run",
         "chatstore sessions delete --tenant acme --until 90d --plan old.jsonl",
         "chatstore sessions delete --apply old.jsonl --yes",
         "chatstore sessions list --tag junk -o jsonl | chatstore sessions delete --stdin --yes",
@@ -81,14 +83,16 @@ def delete(
         bool,
         typer.Option("--keep-usage", help="Keep the usage of the sessions in the ledger, so that reports count it."),
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
     """Delete sessions with their messages, usage and labels.
 
     Name sessions by id, on stdin, or by filters. The command shows what would be deleted and asks for confirmation (--yes
-    skips the question). --title, --model and the minimum numbers read at most 10,000 sessions. If one of the ids does not
-    exist, nothing is deleted. If no session has the tenant or the user, the command exits with status 3 and suggests
-    similar ones. More than 10,000 sessions require a plan file.
+    skips the question). --dry-run lists the sessions with the result `planned`, and deletes nothing. --title, --model and
+    the minimum numbers read at most 10,000 sessions. If one of the ids does not exist, nothing is deleted. If no session
+    has the tenant or the user, the command exits with status 3 and suggests similar ones. More than 10,000 sessions
+    require a plan file.
 
     --plan writes a line for each session, with its counts. --apply deletes exactly these sessions. A session that has
     changed since then (new messages, other counts or tags) is left, and the command exits with status 8 and names it.
@@ -108,17 +112,21 @@ def delete(
     given = {name: str(value) for name, value in filters.items() if value is not None}
     ids = session_ids or []
     if apply is not None:
-        if given or ids or plan or layout or stdin or keep_usage:
+        if given or ids or plan or layout or stdin or keep_usage or dry_run:
             hint = "Leave out the other options, except --yes."
             raise WrongUse(what="--apply takes everything from the plan.", hint=hint)
         many.apply_plan_file(invocation, apply, yes=yes)
+    elif plan is not None and dry_run:
+        raise WrongUse(
+            what="--plan and --dry-run exclude each other.", hint="Both list the sessions and delete nothing."
+        )
     elif sum((bool(ids), stdin, bool(given))) > 1:
         raise WrongUse(what="Ids, --stdin and filters exclude each other.", hint="Name the sessions in one way.")
     elif len(ids) == 1 and plan is None:
-        _delete_one(invocation, ids[0], layout, keep_usage=keep_usage, yes=yes)
+        _delete_one(invocation, ids[0], Way(layout, plan, keep_usage, yes, dry_run))
     elif ids or stdin:
         names = names_from_stdin() if stdin else map(SessionName, ids)
-        many.delete_named(invocation, names, Way(layout, plan, keep_usage, yes))
+        many.delete_named(invocation, names, Way(layout, plan, keep_usage, yes, dry_run))
     elif given or layout is not None:
         zone = invocation.zone
         query = session_query(layout, tenant, user, workflow, status, since, until, zone, paused=paused, tag=tag)
@@ -126,25 +134,32 @@ def delete(
             query, title=title, model=model, min_messages=min_messages, min_tokens=min_tokens, min_cost=min_cost
         )
         shown = {**({"--layout": layout} if layout else {}), **given}
-        many.delete_matching(invocation, query, shown, Way(layout, plan, keep_usage, yes))
+        many.delete_matching(invocation, query, shown, Way(layout, plan, keep_usage, yes, dry_run))
     else:
         raise WrongUse(
             what="No session is named.", hint="Give ids, --stdin, a filter such as --tenant, or --apply FILE."
         )
 
 
-def _delete_one(invocation: Invocation, session_id: str, layout: str | None, *, keep_usage: bool, yes: bool) -> None:
+def _delete_one(invocation: Invocation, session_id: str, way: Way) -> None:
     from chatstore_cli.core.sessions.removal import plan_removal
     from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
     from chatstore_cli.wiring.labels import shown_labels
     from chatstore_cli.wiring.usage import usage_ledger
 
-    invocation.will_search_to_write()
+    if way.dry_run:
+        invocation.will_write(dry_run=many.NOTHING_IS_DELETED)
+    else:
+        invocation.will_search_to_write()
     stores = invocation.stores
-    kept_in = (lambda layout: usage_ledger(stores, layout)) if keep_usage else None
-    labels = shown_labels(stores, layout)
-    removal = plan_removal(stores.session_readers(layout), session_id, kept_in=kept_in, labels=labels)
+    kept_in = (lambda layout: usage_ledger(stores, layout)) if way.keep_usage else None
+    labels = shown_labels(stores, way.layout)
+    removal = plan_removal(stores.session_readers(way.layout), session_id, kept_in=kept_in, labels=labels)
+    if way.dry_run:
+        documents = {part.collection: part.documents for part in removal.parts}
+        many.show_planned(invocation, [(SessionRef(removal.layout, removal.session_id), documents)])
+        return
     invocation.will_write(layout=removal.layout)
-    invocation.confirm(removal.plan, yes=yes)
+    invocation.confirm(removal.plan, yes=way.yes)
     removed = removal.carry_out(stores.clock_of(removal.layout))
     invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))
