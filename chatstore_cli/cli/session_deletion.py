@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.deletions import PlanHeader
     from chatstore_cli.domain.labels import SessionRef
     from chatstore_cli.domain.queries import SessionQuery
+    from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Session
 
 NOTHING_IS_DELETED = "nothing is deleted"
@@ -261,6 +262,16 @@ def delete_planned(
         more = f" and {left - len(changed):,} more" if left > len(changed) else ""
         invocation.say(f"Left, because they have changed since the plan: {', '.join(changed)}{more}.")
         raise typer.Exit(ExitCode.CONFLICT)
+
+
+def show_removed(invocation: Invocation, session: SessionRef, removed: Sequence[StoredPart]) -> None:
+    """Print the row and the totals of one session, whose documents were deleted."""
+    parts = [part for part in removed if part.documents]
+    deletion = Deletion(session, Result.DELETED if parts else Result.ALREADY_DELETED, parts)
+    totals = DeletionTotals()
+    totals.add(deletion)
+    invocation.emit(Listing(DELETION_COLUMNS, [deletion_row(deletion)], beside={"totals": totals_row(totals)}))
+    invocation.say(_done(totals))
 
 
 def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: DeletionTotals, again: str) -> Deletion:

@@ -249,7 +249,8 @@ def test_foreign_documents_of_the_same_session_are_left_out_of_it(chatstore, dat
         assert chatstore("resume", "events-only").code == 3
         assert chatstore("indexes", "apply").code == 0
     outcome = chatstore("sessions", "delete", "s1", "--yes", "-o", "json")
-    assert [(row["collection"], row["deleted"]) for row in json.loads(outcome.out)["items"]] == [("chat_messages", 4)]
+    [deleted] = json.loads(outcome.out)["items"]
+    assert deleted["documents"] == [{"collection": "chat_messages", "deleted": 4}]
     assert messages.count_documents({"event": "typing"}) == 3
 
 

@@ -257,4 +257,3 @@ TRANSITION_COLUMNS = (
     Column("paused", "PAUSED"),
     Column("changed", "CHANGED"),
 )
-REMOVAL_COLUMNS = (Column("collection", "COLLECTION"), Column("deleted", "DELETED", align="right", show=count))

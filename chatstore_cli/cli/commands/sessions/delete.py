@@ -34,7 +34,6 @@ from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
 from chatstore_cli.core.sessions.named import SessionName
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.labels import SessionRef
-from chatstore_cli.render.listing import Listing
 
 app = single_command()
 
@@ -143,7 +142,6 @@ def delete(
 
 def _delete_one(invocation: Invocation, session_id: str, way: Way) -> None:
     from chatstore_cli.core.sessions.removal import plan_removal
-    from chatstore_cli.render.rows.sessions import REMOVAL_COLUMNS, removal_row
     from chatstore_cli.wiring.labels import shown_labels
     from chatstore_cli.wiring.usage import usage_ledger
 
@@ -155,11 +153,11 @@ def _delete_one(invocation: Invocation, session_id: str, way: Way) -> None:
     kept_in = (lambda layout: usage_ledger(stores, layout)) if way.keep_usage else None
     labels = shown_labels(stores, way.layout)
     removal = plan_removal(stores.session_readers(way.layout), session_id, kept_in=kept_in, labels=labels)
+    session = SessionRef(removal.layout, removal.session_id)
     if way.dry_run:
-        documents = {part.collection: part.documents for part in removal.parts}
-        many.show_planned(invocation, [(SessionRef(removal.layout, removal.session_id), documents)])
+        many.show_planned(invocation, [(session, {part.collection: part.documents for part in removal.parts})])
         return
     invocation.will_write(layout=removal.layout)
     invocation.confirm(removal.plan, yes=way.yes)
     removed = removal.carry_out(stores.clock_of(removal.layout))
-    invocation.emit(Listing(REMOVAL_COLUMNS, [removal_row(part) for part in removed if part.documents]))
+    many.show_removed(invocation, session, removed)

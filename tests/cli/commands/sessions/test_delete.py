@@ -61,7 +61,10 @@ def test_a_later_flush_does_not_restore_a_deleted_session(chatstore: Any, databa
     chatstore("flush-cache", str(journal))
     deleted = chatstore("sessions", "delete", "s-1", "--yes", "-o", "json")
     assert deleted.code == 0
-    assert json.loads(deleted.out)["items"] == [{"collection": "chat_messages", "deleted": 3}]
+    assert json.loads(deleted.out)["items"] == [
+        {"session_id": "s-1", "layout": "messages", "result": "deleted", "reason": None,
+         "documents": [{"collection": "chat_messages", "deleted": 3}]}
+    ]  # fmt: skip
     assert database.chat_messages.distinct("session_id") == ["s-2"]
     again = chatstore("flush-cache", str(journal), "--ignore-ledger", "-o", "json")
     assert (again.code, json.loads(again.out)["skipped"], json.loads(again.out)["stored"]) == (0, 3, 0)
@@ -103,7 +106,7 @@ def deleted(chatstore: Any, database: Any) -> LocalChatCache:
     with (folder / "default.jsonl").open("a") as journal:
         journal.write(json.dumps(ahead) + "\n")
     assert ask(chatstore, "flush-cache")["stored"] == 3
-    assert ask(chatstore, "sessions", "delete", "default", "--yes")["items"] == [
+    assert ask(chatstore, "sessions", "delete", "default", "--yes")["items"][0]["documents"] == [
         {"collection": "chat_messages", "deleted": 3}
     ]
     return cache
@@ -139,7 +142,7 @@ def test_deleting_again_covers_what_was_recorded_in_between(
 ) -> None:
     deleted.record_chat_event(None, "user", "third")
     assert ask(chatstore, "flush-cache")["stored"] == 1
-    assert ask(chatstore, "sessions", "delete", "default", "--yes")["items"] == [
+    assert ask(chatstore, "sessions", "delete", "default", "--yes")["items"][0]["documents"] == [
         {"collection": "chat_messages", "deleted": 1}
     ]
     deleted.record_chat_event(None, "user", "fourth")
@@ -179,7 +182,7 @@ def test_rows_of_other_writers_and_rows_whose_time_cannot_be_read_are_deleted(ch
     rows = [{**row, "text": f"{number}", "created_at": moment} for number, moment in enumerate(times)]
     other = {**row, "session_id": "s-2", "text": "of another session", "created_at": times[0]}
     database.chat_messages.insert_many([*rows, dict(row), other])
-    [part] = ask(chatstore, "sessions", "delete", "s-1", "--yes")["items"]
+    [[part]] = (row["documents"] for row in ask(chatstore, "sessions", "delete", "s-1", "--yes")["items"])
     assert part["deleted"] == len(times) + 1
     assert [row["text"] for row in database.chat_messages.find()] == ["of another session"]
     [tombstone] = database.chatstore_tombstones.find()

@@ -232,8 +232,8 @@ def test_labels_are_deleted_with_their_session(chatstore: Chatstore, database: D
         rows(chatstore, "sessions", "tag", session_id, "x")
     refused = chatstore("sessions", "delete", "w-1")
     assert "1 document of chatstore_labels" in refused.err
-    deleted = rows(chatstore, "sessions", "delete", "w-1", "--yes")
-    assert {"collection": "chatstore_labels", "deleted": 1} in deleted
+    [deleted] = rows(chatstore, "sessions", "delete", "w-1", "--yes")
+    assert {"collection": "chatstore_labels", "deleted": 1} in deleted["documents"]
     assert chatstore("threads", "delete", thread["thread_id"], "--yes").code == 0
     assert database["chatstore_labels"].count_documents({}) == 0
 
