@@ -281,7 +281,7 @@ def test_other_collections_need_no_rights_on_sessions(uri_without: Callable[...,
         assert (done.code, "may not read" in done.err) == (0, False), done.err
 
 
-def test_the_library_says_in_its_notes_what_is_left_out(uri_without: Callable[..., str]) -> None:
+def test_the_notes_of_the_library_name_what_is_left_out(uri_without: Callable[..., str]) -> None:
     with SessionSearch(uri_without("chat_threads"), "chats") as search:
         found = search.search("e", mode="substring", limit=1_000)
         assert {hit.layout for hit in found.hits} >= {"workflow", "general"}

@@ -35,7 +35,7 @@ class _Answer:
 
 
 class ReadRights:
-    """Which collections of a database the user may read. The server is asked at most every SECONDS_TRUSTED seconds.
+    """Which collections of a database the user may read. The server is queried at most every SECONDS_TRUSTED seconds.
 
     Without a login, and on servers that do not report privileges, the user may read all: a query reports a missing right.
     """

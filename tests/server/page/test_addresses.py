@@ -216,7 +216,7 @@ def test_usage_explains_the_row_of_what_has_no_name(server, module_database, by,
 
 
 @pytest.mark.parametrize("by", ["session", "status"])
-def test_usage_has_no_such_row_where_everything_has_a_name(server, by):
+def test_usage_has_no_such_row_if_everything_has_a_name(server, by):
     assert "(none)" not in text_of(server, f"/page/usage?by={by}&since=")
 
 
