@@ -30,7 +30,7 @@ COMMANDS = (
     ("usage", "--this-month", "--budget", "0.0001"),
     ("general", "list", "--tenant", "acme"),
 )
-"""Commands that find nothing of a name, each with its options but the name."""
+"""Commands that filter by a name, each with its options except the name."""
 
 
 @pytest.fixture
