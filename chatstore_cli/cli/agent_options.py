@@ -48,7 +48,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for con
 
 
 def agent_id_of(text: str) -> str:
-    """The id of an agent, checked before anything is looked up. Raises BadValue, which has no word of the platform."""
+    """The id of an agent, checked before anything is looked up. Raises BadValue in the words of the command."""
     from chatstore_cli.core.agents.checks import checked_agent_id
 
     try:

@@ -75,7 +75,7 @@ def show_full(invocation: Invocation, session_id: str, layout: str | None, optio
 
 
 def _format_of(path: str | None) -> OutputFormat:
-    """The format that the end of a file name asks for, such as `.json`; a table for other names, and without a file."""
+    """The format that the end of a file name selects, such as `.json`; a table for other names, and without a file."""
     ending = "" if path is None else Path(path).suffix[1:].lower()
     return OutputFormat(ending) if ending in list(OutputFormat) else OutputFormat.TABLE
 

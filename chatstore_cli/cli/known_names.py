@@ -21,8 +21,8 @@ def require_known_names(
 ) -> None:
     """Raise NotFound if no session at all has the tenant or the user of a query that found nothing.
 
-    `is_known` is asked about a name that no session has: whether something else has it. Its query has the name alone.
-    Call it only after an empty result, because it queries each layout.
+    For a name that no session has, `is_known` returns whether something else has this name. Its query has only the name.
+    Call this function only after an empty result, because it queries each layout.
     """
     from chatstore_cli.core.sessions.names import require_known
 

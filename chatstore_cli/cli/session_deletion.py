@@ -195,7 +195,7 @@ def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:
 
 
 def _say_what_is_left(invocation: Invocation, user: str | None, tenant: str | None, layout: str | None) -> None:
-    """After the sessions of a user were deleted: a notice of what else is stored of the user."""
+    """Print a notice of what else is stored of a user whose sessions were deleted."""
     if user is None or layout is not None:  # one layout is not a request to delete everything
         return
     from chatstore_cli.wiring.user_data import left_of_user

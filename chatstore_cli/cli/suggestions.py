@@ -41,7 +41,7 @@ def _session_id(error: NotFound) -> str | None:
 
 
 def _elsewhere(session_id: str, stores: Stores, layout: str | None) -> str | None:
-    """Which layouts have the id that the command did not find; None if none has it."""
+    """A sentence that names the layouts with the id, which the command did not find; None if no layout has it."""
     try:
         found = layouts_with(stores.readers_beside(layout), session_id)
     except ChatstoreError:

@@ -95,7 +95,7 @@ class PruneDecision:
     """Whether one journal can be removed, and why. `lines`, `covered`, `dropped` and `newest` are None if it was not read.
 
     `covered` of the `lines` were deleted with their session, and `dropped` of them were dropped from the quarantine, so they
-    need not be stored. `expired` of them were stored, and their time is over. `prune`: it is to be removed; `pruned`: it was removed.
+    need not be stored. `expired` of them were stored and have expired since. `prune`: it is to be removed; `pruned`: it was removed.
     """
 
     journal: str

@@ -38,7 +38,7 @@ class CollectionFacts:
     kind: CollectionKind = CollectionKind.ORDINARY
     collation: Mapping[str, Any] | None = None
     uuid: str | None = None
-    """As ledgers have it since the first version: its Python notation."""
+    """The id of the collection in Python's notation of its bytes, which ledgers store."""
     uuid_text: str | None = None
     has_validator: bool = False
     is_usable: bool = True

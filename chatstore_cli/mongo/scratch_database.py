@@ -17,7 +17,7 @@ def prove_database(connection: Connection, name: str, seconds: float) -> None:
     except NotAllowed as error:
         hint = (
             "The user needs the right to create a database, for example the role readWriteAnyDatabase. "
-            "Without it, start chatstore serve and run chatstore verify --api-url."
+            "Without this right, start chatstore serve and run chatstore verify --api-url."
         )
         raise NotAllowed(what=error.message, hint=hint) from error
 

@@ -162,7 +162,7 @@ class LiveChanges:
             each.send((layout, session_id), frame)
 
     def require_notes(self, notes: list[str]) -> None:
-        """Follow the database anew if the watch leaves out other layouts than these: the user's rights have changed."""
+        """Restart the watch if it leaves out other layouts than these, because the user's rights have changed."""
         if self.is_watching and self._watch is not None and notes != self.notes:
             self._watch.terminate()
             self._start_again(self._watch)

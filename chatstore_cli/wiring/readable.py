@@ -1,6 +1,6 @@
 """The layouts that the database's user may read, for everything that only reads: commands, library, server, page and watches.
 
-What a command changes or deletes must not depend on what it was not allowed to see. It takes `Stores.session_readers`, and
+A command that changes or deletes sessions must not depend on what it may not read. It takes `Stores.session_readers`, and
 fails if a right is missing.
 """
 

@@ -44,9 +44,9 @@ def spawned_server(
 ) -> Iterator[SpawnedServer]:
     """Start a server on a free port of loopback. At the end it is stopped, and its database and folder are removed.
 
-    `source` is what --config and --profile name. Raises Unreachable or NotAllowed if no database can be created on MongoDB, and
+    `source` has the values of --config and --profile. Raises Unreachable or NotAllowed if no database can be created on MongoDB, and
     ChatstoreError, with the end of its log, if the server does not start. An interrupt during the start or the removal
-    waits for its end: otherwise a server, a database or a folder would remain.
+    takes effect after it. Otherwise a server, a database or a folder would remain.
     """
     if stores.settings.mongo.uri.startswith("mongomock"):
         raise WrongUse(what="--spawn needs a MongoDB server.", hint="Set mongo.uri: embedded, or the URI of a server.")
@@ -74,7 +74,7 @@ def _require_database(stores: Stores, database: str) -> None:
 
 @contextmanager
 def _temporary_folder() -> Iterator[str]:
-    """A folder that is removed at the end, whatever interrupts that."""
+    """A folder that is removed at the end, also after an interrupt."""
     folder = tempfile.mkdtemp(prefix="chatstore-verify-")
     try:
         yield folder

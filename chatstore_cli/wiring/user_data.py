@@ -1,4 +1,4 @@
-"""What is stored of a user beside sessions, which a deletion of sessions leaves."""
+"""The data of a user outside sessions, which a deletion of sessions does not delete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def left_of_user(stores: Stores, user_id: str, tenant_id: str | None) -> list[str]:
-    """What exists, each with the command that lists it. What cannot be read is left out."""
+    """The kinds of data that exist, each with the command that lists it. Data that cannot be read is left out."""
     if not stores.uses_mongo():
         return []
     from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
@@ -37,6 +37,6 @@ def left_of_user(stores: Stores, user_id: str, tenant_id: str | None) -> list[st
     parts: tuple[Callable[[], list[str]], ...] = (client_sessions, states)
     left: list[str] = []
     for part in parts:
-        with suppress(ChatstoreError):  # the sessions are deleted: a missing right here is no failure of the command
+        with suppress(ChatstoreError):  # the sessions are deleted: a missing right here is not a failure of the command
             left += part()
     return left

@@ -44,7 +44,8 @@ def opened_application(
 ) -> Iterator[ApplicationChecks | None]:
     """The checks of the application at a URL, or of a server that runs inside the block; None without either.
 
-    `source` is what --config and --profile name, for that server. Raises WrongUse for invalid options, and ChatstoreError if the server does not start.
+    `source` has the values of --config and --profile for that server. Raises WrongUse for invalid options, and
+    ChatstoreError if the server does not start.
     """
     if not spawn:
         yield None if api_url is None else application_checks(stores, api_url, options)

@@ -117,7 +117,7 @@ def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
     try:
         if watch.call(feed.open):
             return True
-    except NotAllowed as error:  # rights on some collections are no right to a change stream of the database
+    except NotAllowed as error:  # rights on some collections do not include a change stream of the database
         if not lacks_right(error):
             raise
         reason = "This user may not open a change stream of the database"

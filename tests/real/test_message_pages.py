@@ -148,7 +148,7 @@ def check_deletions(
     gone = {str(every[number % len(every)].content) for number in deleted}
     for text in gone:
         delete(text)
-    # Messages of one instant and sequence cannot be told apart if the one of the place is gone: they may come again.
+    # Messages with equal times and sequences cannot be distinguished if that of the place is deleted: they may repeat.
     with suppress(PlaceGone, NotFound):
         seen = [] if after is None else forwards(reader, after, limit)
         wanted = [each for each in texts(every[len(page) :]) if each not in gone]

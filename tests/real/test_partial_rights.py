@@ -245,7 +245,7 @@ def test_a_user_without_the_right_to_a_change_stream_watches_by_queries(
 def test_whatever_needs_the_right_fails_without_it(
     uri_without: Callable[..., str], run: Any, missing: str, command: tuple[str, ...], *, may_list: bool
 ) -> None:
-    """The readers of no layout hide that the right is missing, also if the user may not list collections."""
+    """No reader hides a missing right, also if the user may not list collections."""
     done = run(*command, env={"CHATSTORE_URI": uri_without(missing, may_list=may_list)})
     assert (done.code, done.out) == (4, ""), done.err
     assert missing in done.err
@@ -281,7 +281,7 @@ def test_other_collections_need_no_rights_on_sessions(uri_without: Callable[...,
         assert (done.code, "may not read" in done.err) == (0, False), done.err
 
 
-def test_the_library_says_in_its_notes_what_is_left_out(uri_without: Callable[..., str]) -> None:
+def test_the_notes_of_the_library_name_what_is_left_out(uri_without: Callable[..., str]) -> None:
     with SessionSearch(uri_without("chat_threads"), "chats") as search:
         found = search.search("e", mode="substring", limit=1_000)
         assert {hit.layout for hit in found.hits} >= {"workflow", "general"}
@@ -301,10 +301,10 @@ class Commands(CommandListener):
         self.sent[event.command_name] += 1
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def change_right(guarded: Mongod, uri: str, collection: str, *, granted: bool) -> None:

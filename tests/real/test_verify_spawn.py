@@ -68,7 +68,7 @@ def test_without_a_database_it_fails_as_every_command_does(chatstore_without_dat
     assert list(tmp_path.glob("chatstore-verify-*")) == []
 
 
-def test_a_user_who_may_create_no_database_is_told_so(
+def test_a_user_without_the_right_to_create_a_database_gets_an_error_that_names_it(
     chatstore_without_database: Any, start_mongod: Callable[..., Mongod], tmp_path: Path
 ) -> None:
     server = start_mongod(replica_set=False, auth=True)

@@ -105,7 +105,7 @@ def test_the_page_before_a_deleted_message_has_what_was_before_it(server: Served
     assert "was deleted" not in text
 
 
-def test_the_page_says_that_a_place_is_gone(server: Served, database: Database[Any]) -> None:
+def test_the_page_reports_that_a_place_is_gone(server: Served, database: Database[Any]) -> None:
     stored = [{"role": "user", "content": f"message {number}!"} for number in range(120)]
     session = {"_id": "s", "enterprise_id": "acme", "workflow_name": "w", "status": 0, "messages": stored}
     database["chat_sessions"].insert_one(session)

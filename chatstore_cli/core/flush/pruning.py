@@ -229,7 +229,7 @@ def describe_plan(decisions: Sequence[PruneDecision]) -> str:
 
 
 def _proof_of_all(to_prune: Sequence[PruneDecision]) -> str:
-    """That every line is stored, with the number of the lines that are not, and why these are not needed."""
+    """The statement that every line is stored, with the number of lines that are not, and why they need not be."""
     counts = (
         (sum(decision.covered or 0 for decision in to_prune), "deleted with the session"),
         (sum(decision.dropped or 0 for decision in to_prune), "dropped from the quarantine"),

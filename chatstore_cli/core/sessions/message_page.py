@@ -32,7 +32,7 @@ _WIDEST = 1 << 20
 """Sequences before a page that are searched for the page before it. Beyond that gaps are so wide that everything is read."""
 
 _IN_A_NAME = 5
-"""Messages whose contents name the start of a page, if the first one has neither an id nor a sequence: many say only "ok"."""
+"""Messages whose contents name the start of a page, if the first one has neither an id nor a sequence: many contain only "ok"."""
 
 _ABSENT = -1
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -131,7 +131,7 @@ def _from_place(reader: SessionReader, session_id: str, place: MessagePlace, lim
 def _after_place(messages: Iterator[Message], place: MessagePlace) -> tuple[int, Iterator[Message]] | None:
     """How many messages are before a place, and those after it, also if messages before it were deleted.
 
-    If the message that the place names was deleted itself, the times tell where it was; None if they do not.
+    If the message that the place names was deleted, its time determines the place; None if that is not possible.
     """
     if place.created_at is None and place.message_id is None:
         return place.skip, islice(messages, place.skip, None)
@@ -222,7 +222,7 @@ def page_before(
 ) -> tuple[list[Message], MessagePlace | None]:
     """At most `limit` messages that end where another page begins (see `start_of`), and the place after them.
 
-    If the message at which it begins was deleted, its sequence or its time tells where it was. Raises PlaceGone if not.
+    If the message at which it begins was deleted, its sequence or its time determines the page. Raises PlaceGone if neither does.
     """
     if start.skip > _IN_A_NAME:
         raise BadValue(name="--cursor", value=start.to_cursor(), expected="the start of a page")
@@ -315,7 +315,7 @@ def _is_before(kept: Sequence[Message], start: MessagePlace) -> bool:
 
 
 def _by_time(reader: SessionReader, session_id: str, start: MessagePlace, limit: int) -> _Before | None:
-    """The messages before a start in order of time; None if the times do not tell which these are."""
+    """The messages before a start in order of time; None if the times do not determine them."""
     wanted = _time_key(start)
     kept: deque[Message] = deque(maxlen=limit)
     following: Message | None = None

@@ -20,7 +20,7 @@ _LONGEST_ID = 1_000
 
 
 class PlaceGone(Conflict):
-    """The message at which a page of session {session_id!r} began or ended was deleted, and it is not known where it was."""
+    """The message at which a page of session {session_id!r} began or ended was deleted, and its place is not known."""
 
     kind = "place_gone"
 
@@ -33,7 +33,7 @@ class MessagePlace:
     """The place after a message of a session, or the message itself.
 
     A message is named by its time, sequence and id, so that messages that expire do not shift the pages. The other two
-    fields say where it is looked for: it is one of the first `skip` messages after `after_sequence`, or of the session.
+    fields limit the search: the message is one of the first `skip` messages after `after_sequence`, or of the session.
     """
 
     after_sequence: int | None = None
@@ -89,7 +89,7 @@ def is_at(message: Message, hit: MessagePlace) -> bool:
 
 
 def digest_of(messages: Iterable[Message]) -> str:
-    """Names messages that have no ids of their own by their roles, contents and times."""
+    """The name of messages without ids, made of their roles, contents and times."""
     return joined(map(digest, messages))
 
 
@@ -99,7 +99,7 @@ def digest(message: Message) -> str:
 
 
 def joined(digests: Iterable[str]) -> str:
-    """The name of several messages, of their digests."""
+    """The name of several messages, made of their digests."""
     return _digest(" ".join(digests))
 
 

@@ -1,7 +1,7 @@
 """Which layouts the user of the database may read, by the privileges that the server reports.
 
-The reader of a layout hides nothing: without the right, MongoDB rejects its query, and it raises NotAllowed. Whatever only
-reads asks here first (wiring/readable.py), leaves out the layouts that it may not read, and reports them.
+The reader of a layout hides nothing: without the right, MongoDB rejects its query, and it raises NotAllowed. Code that
+only reads asks here first (wiring/readable.py), leaves out the layouts that it may not read, and reports them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Answer:
 
 
 class ReadRights:
-    """Which collections of a database the user may read. The server is asked at most every SECONDS_TRUSTED seconds.
+    """Which collections of a database the user may read. The server is queried at most every SECONDS_TRUSTED seconds.
 
     Without a login, and on servers that do not report privileges, the user may read all: a query reports a missing right.
     """

@@ -1,4 +1,4 @@
-"""Inserts many messages in one command, and finds which of them the server stores, has already, or rejects."""
+"""Inserts many messages in one command, and finds which of them the server stores, already has, or rejects."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class SessionCollection:
         return next(iter(self.sessions.aggregate(facts)), None)
 
     def require_only_one(self, session_id: str) -> None:
-        """Raise Conflict if several documents are the session with that id, which only the unique index prevents."""
+        """Raise Conflict if several documents have the id of the session. Only the unique index prevents that."""
         condition = document_id_condition(session_id)
         match: Document = {"$or": [{field: condition} for field in self.shape.id_fields]}
         own = self.shape.own_sessions
@@ -73,7 +73,7 @@ class SessionCollection:
             raise Conflict(
                 what=f"{self.name} has several documents with the chat_id {session_id!r}, so it is not clear which one is meant. "
                 f"Their _id: {', '.join(map(str, ids))}{', ...' if len(ids) == _MOST_NAMED else ''}.",
-                hint="Give each a chat_id of its own. The unique index of chatstore indexes apply prevents this.",
+                hint="Give each document a chat_id of its own. The unique index that chatstore indexes apply creates prevents this.",
             )
 
 

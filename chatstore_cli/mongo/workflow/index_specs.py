@@ -27,7 +27,7 @@ def index_specs(collection: str) -> tuple[IndexSpec, ...]:
             collection,
             "user_workflow_created_idx",
             (("user_id", 1), ("workflow_name", 1), ("created_at", -1)),
-            why="the sessions of a workflow that a user started last, which a start compares",
+            why="the newest sessions of a user in a workflow, which a start of this workflow reads",
         ),
         IndexSpec(collection, "user_updated_idx", (("user_id", 1), ("updated_at", -1)), why="lists by user"),
         IndexSpec(

@@ -41,7 +41,7 @@ async def plan(
 
 @router.post("/page/session/delete")
 async def delete(services: Served, access: Administrator, named: SessionToDelete) -> dict[str, object]:
-    """Delete the session, and say in words what was deleted. A later flush of an old journal does not restore it."""
+    """Delete the session, and return what was deleted, as rows and as text. A later flush of an old journal does not restore it."""
 
     def carry_out() -> dict[str, object]:
         removal = _removal(services, access, named.layout, named.id)

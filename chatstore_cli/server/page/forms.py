@@ -1,4 +1,4 @@
-"""The forms of the views: their fields as the address fills them, and what is wrong with a value, at its field."""
+"""The forms of the views: their fields with the values of the address, and an error for each invalid value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _OPTION = re.compile(r"--([a-z]+)")
 class Form:
     """The fields of a form, and an error in words for each field whose value is not valid.
 
-    A view with such an error is the form as it was sent, with the errors and without an answer: nobody types twice.
+    If a value is not valid, the view shows the form as it was sent, with the errors and without results, so that nothing
+    has to be typed again.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ COUNTED = 1_000
 """Messages are counted up to this many, so that a long session opens as quickly as a short one."""
 _FOLDED = (BlockKind.CALL, BlockKind.RESULT, BlockKind.THINKING)
 _DELETED_PLACE = "The message at which the last page began or ended was deleted. These are the first messages."
-_DELETED_HIT = "The session does not have this message, or no longer. These are its first messages."
+_DELETED_HIT = "The session does not have this message, or it was deleted. These are its first messages."
 _BEFORE_A_HIT = 3
 """Messages that are shown above the one that a search found."""
 
@@ -67,10 +67,10 @@ def _has_all(found: Session, messages: list[Message]) -> bool:
 def _around(reader: SessionReader, found: Session, wanted: MessagePlace) -> _Page:
     """The page with a message, or the first page if the session does not have it.
 
-    The number of the first message does not tell whether there are others before it: these may have expired. So one
-    more is read, and only if that does not tell either, it is looked up. In the order of times, a page often begins with
-    the message itself. There, a number above 1 is enough if the session has more messages than are counted: a look-up
-    costs half a view, and at worst a link leads to the same messages.
+    The number of the first message does not show whether others are before it, because these may have expired. So one
+    more message is read. If that does not decide, the message before the page is looked up. In the order of times, a page
+    often begins with the message itself. There, a number above 1 is enough if the session has more messages than are
+    counted: a look-up costs half a view, and at worst a link leads to the same messages.
     """
     session_id = found.session_id
     more = 0 if isinstance(reader, ReaderByTime) else 1

@@ -47,7 +47,7 @@ _VIEWS = (
 """The views of the navigation: path and title."""
 
 _OF_ALL_TENANTS = (("/page/storage", "Storage"),)
-"""Those that a key with tenants cannot open."""
+"""Views that a key with tenants cannot open."""
 
 
 HOME = "/page/sessions"
@@ -105,7 +105,7 @@ def draw(
 
 
 def _views_for(access: Access | None) -> tuple[tuple[str, str], ...]:
-    """The views that a caller may open; for one who is not known, those that every key may open."""
+    """The views that a caller may open; for an unknown caller, those that every key may open."""
     sees_all = access is not None and access.tenants is None
     return _VIEWS + _OF_ALL_TENANTS if sees_all else _VIEWS
 

@@ -30,7 +30,7 @@ COMMANDS = (
     ("usage", "--this-month", "--budget", "0.0001"),
     ("general", "list", "--tenant", "acme"),
 )
-"""Commands that find nothing of a name, each with its options but the name."""
+"""Commands that filter by a name, each with its options except the name."""
 
 
 @pytest.fixture
@@ -113,5 +113,5 @@ def test_watch_reports_an_unknown_name_and_waits(stored: Chatstore, quiet: tuple
     watched = stored("sessions", "watch", "--user", "ömr", "--for", "0", *quiet)
     assert watched.code == 0
     assert "No user 'ömr' in " in watched.err
-    assert "Did you mean 'ömer'? Waiting for its first session." in watched.err
+    assert "Did you mean 'ömer'? Waiting for the first session." in watched.err
     assert "No user" not in stored("sessions", "watch", "--user", "ömer", "--for", "0", *quiet).err

@@ -10,7 +10,7 @@ import mongomock
 import pytest
 
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.messages.store import MongoMessageStore
+from chatstore_cli.mongo.messages.inserting import MessageInserter
 from tests.support.journals import (
     COLLECTION,
     as_lines,
@@ -34,11 +34,11 @@ def memory() -> Connection:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Texts that the database refuses for as long as they are in the list."""
     texts: list[str] = []
-    real = MongoMessageStore._insert_in_memory
+    real = MessageInserter._insert_in_memory
 
-    def insert(store: MongoMessageStore, documents: Any) -> Any:
+    def insert(inserter: MessageInserter, documents: Any) -> Any:
         kept = [document for document in documents if document["text"] not in texts]
-        answer = dict(real(store, kept))
+        answer = dict(real(inserter, kept))
         refused = [
             {"index": index, "code": 121, "errmsg": "Document failed validation"}
             for index, document in enumerate(documents)
@@ -48,7 +48,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             assert not answer["writeErrors"]
         return answer | {"writeErrors": refused or answer["writeErrors"]}
 
-    monkeypatch.setattr(MongoMessageStore, "_insert_in_memory", insert)
+    monkeypatch.setattr(MessageInserter, "_insert_in_memory", insert)
     return texts
 
 

@@ -140,7 +140,7 @@ def test_without_sequences_the_times_tell_where_a_deleted_message_was(kind):
     assert numbers(message_page(reader, "s", after, PAGE)[0]) == list(range(61, 71))
 
 
-def test_messages_that_say_the_same_are_told_apart_by_those_after_them():
+def test_messages_with_equal_contents_are_distinguished_by_those_after_them():
     reader = Stored([])
     said = ["hi", "ok", "ok", "bye", "ok", "ok", "more", "ok", "end"]
     reader.messages = lambda session_id, selection: (

@@ -92,7 +92,7 @@ def test_a_session_on_one_page_has_no_links_to_others(server):
 
 @pytest.mark.parametrize("sequence", [0, 1, 2, 700, None])
 def test_a_hit_that_is_the_only_message_has_no_links_to_others(server, module_database, sequence):
-    """Numbers do not tell that a message is the first: an application may begin with any, and older messages are deleted."""
+    """A number does not prove that a message is the first: an application may begin with any, and old messages are deleted."""
     message = {"role": "user", "content": "alone", "timestamp": WHEN, "sequence": sequence}
     stored = {"chat_id": "alone", "last_updated_at": WHEN, "messages": [message]}
     module_database["chat_sessions"].replace_one({"chat_id": "alone"}, stored, upsert=True)
@@ -216,7 +216,7 @@ def test_usage_explains_the_row_of_what_has_no_name(server, module_database, by,
 
 
 @pytest.mark.parametrize("by", ["session", "status"])
-def test_usage_has_no_such_row_where_everything_has_a_name(server, by):
+def test_usage_has_no_such_row_if_everything_has_a_name(server, by):
     assert "(none)" not in text_of(server, f"/page/usage?by={by}&since=")
 
 

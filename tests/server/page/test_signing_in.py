@@ -105,7 +105,7 @@ def test_deleting_shows_the_plan_first(keyed, samples):
     assert said.count() == 0
 
 
-def test_a_session_that_is_gone_is_not_said_to_be_deleted(keyed, samples):
+def test_a_session_that_no_longer_exists_is_not_reported_as_deleted(keyed, samples):
     page, base, sign_in = keyed
     sign_in(samples.admin_key)
     page.locator("tbody").wait_for()

@@ -91,7 +91,8 @@ def search(
     All words of TEXT must be in one message as whole words, in any order. Small and capital letters are the same, accents
     count: `cafe` does not find `café`. The names and arguments of tool calls and the results of tools are searched too;
     pictures and files are not. Chinese, Japanese and Thai are written without spaces, so a whole sentence is one word: use
-    --substring. If no session has the tenant or the user, the command exits with status 3. The word `index` is a command; to search for it, write: chatstore search -- index
+    --substring. If no session has the tenant or the user, the command exits with status 3. The word `index` is a command.
+    To search for it, write: chatstore search -- index
 
     Each message is printed as soon as no newer one can follow. After Ctrl-C the messages that were found remain, and a
     cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the

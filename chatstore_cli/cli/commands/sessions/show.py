@@ -62,7 +62,7 @@ def show(
         typer.Option(
             "--to",
             metavar="FILE",
-            help="With --full, write to this file, readable only by its owner. Its name may end in .json, .md or another format.",
+            help="With --full, write to this file, readable only by its owner. Without -o, the end of its name, such as .json or .md, selects the format.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="With --to, overwrite the file if it exists.")] = False,

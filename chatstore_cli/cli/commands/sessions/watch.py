@@ -87,7 +87,7 @@ def watch(
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
     one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0. If no server answers before --for has passed, the exit status is 5.
-    If no session has the tenant or the user yet, a notice reports it, and the command waits for its first session.
+    If no session has the tenant or the user yet, the command prints a notice and waits for the first session.
     Threads in PostgreSQL are queried every second, because it does not report changes.
     """
     invocation = Invocation(context, layout=layout)
@@ -125,12 +125,12 @@ def _source(
 
 
 def _note_unknown_names(invocation: Invocation, query: SessionQuery) -> None:
-    """Report a tenant or user that no session has. It is not an error, because its first session may be about to come."""
+    """Report a tenant or user that no session has. It is not an error, because the first session may be stored later."""
     readers = readable_sessions(invocation.stores, query.layout).readers
     try:
         require_known_names(invocation, readers, query)
     except NotFound as error:
-        invocation.warn(f"{error.message} {error.hint or ''} Waiting for its first session.")
+        invocation.warn(f"{error.message} {error.hint or ''} Waiting for the first session.")
 
 
 def _flushed(rows: Iterator[Any]) -> Iterator[Any]:

@@ -34,7 +34,7 @@ def serving_checks(run: ApplicationRun) -> list[Check]:
 
 
 def _with_database(check: Callable[[ApplicationRun], Verdict], run: ApplicationRun) -> Verdict:
-    """The verdict of a check. Without a database it is the database's error, once and not after a time limit each."""
+    """The verdict of a check. Without a database, it is the error of the database. Only the first check waits for it."""
     return run.why_nothing_is_sent() or check(run)
 
 

@@ -12,7 +12,7 @@ async function post(path, body) {
   });
 }
 
-// Sends a form as JSON. A refusal is shown in the form, in the server's words; the `message` of an answer on the next view.
+// Sends a form as JSON. An error is shown in the form, in the server's words. The `message` of an answer is shown on the next view.
 function submits(form, path, content, following) {
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -21,12 +21,12 @@ function submits(form, path, content, following) {
     form.elements.key?.removeAttribute("aria-invalid");
     try {
       const answer = await post(path, content());
-      const told = await answer.json();
+      const body = await answer.json();
       if (answer.ok) {
-        if (told.message) tellNext(told.message);
+        if (body.message) showOnNextView(body.message);
         return location.assign(following());
       }
-      refused.textContent = told.error.message;
+      refused.textContent = body.error.message;
       form.elements.key?.setAttribute("aria-invalid", "true");
       form.elements.key?.select();
     } catch {
@@ -35,9 +35,9 @@ function submits(form, path, content, following) {
   });
 }
 
-// What was done is said once, on the view that follows. A screen reader announces a text that is added to a view, so the
-// script adds it. In a browser that forbids storage, nothing is said, and all else works.
-function tellNext(text) {
+// The result of an action is shown once, on the view that follows. A screen reader announces a text that is added to a
+// view, so the script adds it. In a browser that forbids storage, the result is not shown, and all else works.
+function showOnNextView(text) {
   try {
     sessionStorage.setItem(DONE, text);
   } catch {}
