@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.deletions import PlanHeader
     from chatstore_cli.domain.labels import SessionRef
     from chatstore_cli.domain.queries import SessionQuery
-    from chatstore_cli.domain.removal import StoredPart
     from chatstore_cli.domain.session import Session
 
 NOTHING_IS_DELETED = "nothing is deleted"
@@ -244,7 +243,7 @@ def delete_planned(
         with stop_signals() as stopped, invocation.counting(number, "sessions") as count:
             for done, each in enumerate(planned, 1):
                 if stopped():
-                    raise Interrupted(what=f"{_done(totals)} {again}")
+                    raise Interrupted(what=f"{done_in_words(totals)} {again}")
                 deletion = _carried_out(deletions, each, totals, again)
                 totals.add(deletion)
                 if deletion.result is Result.CHANGED and len(changed) < _MOST_LISTED:
@@ -257,28 +256,18 @@ def delete_planned(
         Listing(DELETION_COLUMNS, rows(), empty="No session was deleted.", beside={"totals": summary}, streamed=True)
     )
     if number:
-        invocation.say(_done(totals))
+        invocation.say(done_in_words(totals))
     if left := totals.sessions[Result.CHANGED]:
         more = f" and {left - len(changed):,} more" if left > len(changed) else ""
         invocation.say(f"Left, because they have changed since the plan: {', '.join(changed)}{more}.")
         raise typer.Exit(ExitCode.CONFLICT)
 
 
-def show_removed(invocation: Invocation, session: SessionRef, removed: Sequence[StoredPart]) -> None:
-    """Print the row and the totals of one session, whose documents were deleted."""
-    parts = [part for part in removed if part.documents]
-    deletion = Deletion(session, Result.DELETED if parts else Result.ALREADY_DELETED, parts)
-    totals = DeletionTotals()
-    totals.add(deletion)
-    invocation.emit(Listing(DELETION_COLUMNS, [deletion_row(deletion)], beside={"totals": totals_row(totals)}))
-    invocation.say(_done(totals))
-
-
 def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: DeletionTotals, again: str) -> Deletion:
     try:
         return deletions.carry_out(planned)
     except ChatstoreError as error:
-        error.hint = " ".join([*([error.hint] if error.hint else []), _done(totals), again])
+        error.hint = " ".join([*([error.hint] if error.hint else []), done_in_words(totals), again])
         raise
 
 
@@ -307,7 +296,8 @@ def _counted(planned: Iterable[PlannedSession], count: Any) -> Iterator[PlannedS
         yield each
 
 
-def _done(totals: DeletionTotals) -> str:
+def done_in_words(totals: DeletionTotals) -> str:
+    """The sessions and documents that were deleted, as a sentence."""
     before = totals.sessions[Result.ALREADY_DELETED]
     already = f" Already deleted: {quantity(before, 'session')}." if before else ""
     return f"Deleted: {quantity(totals.sessions[Result.DELETED], 'session')} ({in_words(totals.documents)}).{already}"

@@ -31,9 +31,9 @@ from chatstore_cli.cli.list_options import (
 from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.session_deletion import Way
 from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
+from chatstore_cli.cli.single_deletion import delete_one
 from chatstore_cli.core.sessions.named import SessionName
 from chatstore_cli.domain.errors import ExitCode, WrongUse
-from chatstore_cli.domain.labels import SessionRef
 
 app = single_command()
 
@@ -122,7 +122,7 @@ def delete(
     elif sum((bool(ids), stdin, bool(given))) > 1:
         raise WrongUse(what="Ids, --stdin and filters exclude each other.", hint="Name the sessions in one way.")
     elif len(ids) == 1 and plan is None:
-        _delete_one(invocation, ids[0], Way(layout, plan, keep_usage, yes, dry_run))
+        delete_one(invocation, ids[0], Way(layout, plan, keep_usage, yes, dry_run))
     elif ids or stdin:
         names = names_from_stdin() if stdin else map(SessionName, ids)
         many.delete_named(invocation, names, Way(layout, plan, keep_usage, yes, dry_run))
@@ -138,26 +138,3 @@ def delete(
         raise WrongUse(
             what="No session is named.", hint="Give ids, --stdin, a filter such as --tenant, or --apply FILE."
         )
-
-
-def _delete_one(invocation: Invocation, session_id: str, way: Way) -> None:
-    from chatstore_cli.core.sessions.removal import plan_removal
-    from chatstore_cli.wiring.labels import shown_labels
-    from chatstore_cli.wiring.usage import usage_ledger
-
-    if way.dry_run:
-        invocation.will_write(dry_run=many.NOTHING_IS_DELETED)
-    else:
-        invocation.will_search_to_write()
-    stores = invocation.stores
-    kept_in = (lambda layout: usage_ledger(stores, layout)) if way.keep_usage else None
-    labels = shown_labels(stores, way.layout)
-    removal = plan_removal(stores.session_readers(way.layout), session_id, kept_in=kept_in, labels=labels)
-    session = SessionRef(removal.layout, removal.session_id)
-    if way.dry_run:
-        many.show_planned(invocation, [(session, {part.collection: part.documents for part in removal.parts})])
-        return
-    invocation.will_write(layout=removal.layout)
-    invocation.confirm(removal.plan, yes=way.yes)
-    removed = removal.carry_out(stores.clock_of(removal.layout))
-    many.show_removed(invocation, session, removed)
