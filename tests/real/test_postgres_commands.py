@@ -80,7 +80,8 @@ def test_a_thread_from_its_creation_to_its_deletion(postgres_chatstore: Chatstor
     kept = chatstore("sessions", "delete", thread_id, "--layout", "threads", "--keep-usage", "--yes")
     assert (kept.code, "is stored in its messages" in kept.err) == (4, True)
     deleted = ask(chatstore, "sessions", "delete", thread_id, "--layout", "threads", "--yes")
-    assert [(row["collection"], row["deleted"]) for row in deleted["items"]] == [
+    [row] = deleted["items"]
+    assert [(part["collection"], part["deleted"]) for part in row["documents"]] == [
         ("chat_messages", 1),
         ("chat_threads", 1),
     ]

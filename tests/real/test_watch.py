@@ -653,7 +653,7 @@ def test_a_server_that_hangs_does_not_keep_it_from_stopping(chatstore: Chatstore
         (["--poll", "0"], 2, "--poll"),
         (["--poll", "inf"], 2, "3600"),
         (["--for", "nan"], 2, "--for"),
-        (["--layout", "other"], 3, "No layout 'other'"),
+        (["--layout", "other"], 2, "'other' is not a layout"),
     ],
 )
 def test_wrong_use_is_an_error_at_once(
