@@ -26,6 +26,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -66,7 +67,7 @@ def measure_lines(uri: str, chosen: argparse.Namespace, figures: Figures, *, wit
 
     client: MongoClient[dict[str, object]] = MongoClient(uri)
     rates: dict[str, list[float]] = {"plain": [], "fresh": [], "stored": []}
-    ledger_lines = 0
+    ledger_lines = 0.0
     peak = 0.0
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder, "journals", "all.jsonl")
@@ -123,7 +124,8 @@ def load_plainly(uri: str, file: str) -> float:
     from pymongo import MongoClient
     from pymongo.write_concern import WriteConcern
 
-    database = MongoClient(uri)[DATABASE]
+    client: MongoClient[dict[str, Any]] = MongoClient(uri)
+    database = client[DATABASE]
     messages = database.get_collection("chat_messages", write_concern=WriteConcern("majority", j=True))
     messages.create_index([("session_id", 1), ("created_at", -1)])
     messages.create_index("expires_at", expireAfterSeconds=0)
@@ -164,7 +166,7 @@ def write_journal(path: Path, messages: int, *, with_message_id: bool) -> None:
     with path.open("w", encoding="utf-8") as stream:
         for number in range(messages):
             moment += timedelta(microseconds=chance.randint(1_000, 900_000))
-            line = {
+            line: dict[str, Any] = {
                 "session_id": f"session-{number // 50:06d}",
                 "role": "assistant" if number % 2 else "user",
                 "text": " ".join(chance.choices(words, k=38)),

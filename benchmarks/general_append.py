@@ -143,7 +143,7 @@ def open_chats_with_turns(uri: str, concern: str, journaled: bool) -> Iterator[l
         chat = general_chats(stores, print).create_general_chat_session(app_id="acme", user_id="ann")
         facts: dict[str, Any] = dict.fromkeys(("event_id", "workflow", "agent", "model"))
         facts |= {"chat_id": chat["chat_id"], "run": 1, "tenant_id": "acme", "user_id": "ann", "at": datetime.now(UTC)}
-        counts = {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3}
+        counts: dict[str, Any] = {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3}
         stored = [UsageSnapshot(**facts, **counts, turn_id=str(number)) for number in range(turns)]
         UsageRecorder(usage_ledger(stores, "general")).record(stored)
         return ChatWithTurns(chat["chat_id"], metrics)

@@ -167,7 +167,7 @@ def record_steadily(uri: str, folder: str, chosen: argparse.Namespace) -> dict[s
 
 def record_hard(uri: str, folder: str, chosen: argparse.Namespace) -> dict[str, float]:
     """In the process of a run: record from several threads, then wait until all is stored."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]  # it has no type information
 
     from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 

@@ -278,7 +278,7 @@ def store_flat(database: Any, count: int) -> int:
     """Store the messages one by one."""
     database.chat_messages.create_index([("session_id", 1), ("created_at", -1)], name="session_ts_idx")
     database.chat_messages.create_index([("created_at", -1), ("session_id", 1)], name="recent_idx")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "_id": f"{number:032x}",
             "session_id": "flat",

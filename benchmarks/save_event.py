@@ -65,7 +65,8 @@ def measure(uri: str, rounds: int) -> int:
 
 def compared(manager: AG2PersistenceManager, collection: Any, rounds: int) -> tuple[float, float]:
     """The median seconds for storing message 100: with save_event, and with a bare $push."""
-    ours, bare = [], []
+    ours: list[float] = []
+    bare: list[float] = []
     for number in range(rounds + WARM_UP_ROUNDS):
         chats = f"ours-{number}", f"bare-{number}"
         for chat in chats:

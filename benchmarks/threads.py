@@ -189,7 +189,7 @@ class Threads:
         from chatstore_cli.domain.threads.models import CreateChatThreadRequest
 
         request = CreateChatThreadRequest(user_id="ada", org_id="acme", name="Parcels")
-        thread_id = self._conversations.create_thread(request).id
+        thread_id: str = self._conversations.create_thread(request).id
         for first in range(0, messages, BULK):
             self._conversations.create_messages(requests(thread_id, min(BULK, messages - first)))
         return thread_id
@@ -306,11 +306,19 @@ def in_turn(
     return times
 
 
-def report(figures: Figures, name: str, times: list[float], others: list[float], **bounds: float) -> None:
+def report(
+    figures: Figures,
+    name: str,
+    times: list[float],
+    others: list[float],
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> None:
     """Print the ratio of two medians."""
     median, other = statistics.median(times), statistics.median(others)
     detail = f"{median * 1000:.2f} ms / {other * 1000:.2f} ms"
-    figures.report(name, median / other, detail=detail, **bounds)
+    figures.report(name, median / other, detail=detail, at_most=at_most, at_least=at_least)
 
 
 if __name__ == "__main__":

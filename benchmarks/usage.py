@@ -140,7 +140,9 @@ def main() -> int:
             insert(database["usage_events"], events(wanted))
             insert(database["chat_sessions"], sessions(wanted))
             for spec in usage_index_specs("usage_events", "usage_daily"):
-                options = {} if spec.partial_filter is None else {"partialFilterExpression": dict(spec.partial_filter)}
+                options: dict[str, Any] = (
+                    {} if spec.partial_filter is None else {"partialFilterExpression": dict(spec.partial_filter)}
+                )
                 database[spec.collection].create_index(list(spec.keys), name=spec.name, **options)
             stores = Stores(Settings(mongo=MongoSettings(uri=server.uri, database="usage")), say=print)
             return measure(database, stores, wanted)
