@@ -175,7 +175,8 @@ def read_or_wait(search, *arguments):
     if sys.argv[2] == "late" and arguments[0].year < 9000:
         sys.stderr.write("waiting")
         sys.stderr.flush()
-        time.sleep(600)
+        while True:  # a signal just before a sleep does not end that sleep
+            time.sleep(0.05)
     read_step(search, *arguments)
 MessageSearch._read_step = read_or_wait
 main()
