@@ -28,7 +28,7 @@ def test_the_hooks_of_pre_commit_are_the_commands_of_make_check() -> None:
         command for command in _make(ROOT, "-n", "check").stdout.splitlines() if command.startswith(".venv/bin/")
     ]
     assert [hook["entry"] for hook in repository["hooks"]] == commands
-    assert len(commands) == 6
+    assert len(commands) == 7
     for hook in repository["hooks"]:  # each looks at the whole tree, whatever files a commit has
         assert (hook["language"], hook["pass_filenames"], hook["always_run"]) == ("system", False, True)
 
