@@ -104,7 +104,7 @@ def _delete_or_plan(
     notes: Sequence[str] = (),
     if_none: Callable[[], None] = lambda: None,
 ) -> None:
-    """Delete the sessions, or write a plan. `if_none` is called if there is none, and may raise."""
+    """Delete the sessions, or write a plan. Without sessions, `if_none` is called, which may raise."""
     deletions = session_deletions(invocation.stores, way.layout, keep_usage=way.keep_usage)
     planned = _then_say(invocation, _unless_none(deletions.plan(once_each(sessions)), if_none), notes)
     if way.plan is not None:
@@ -272,7 +272,7 @@ def _carried_out(deletions: SessionDeletions, planned: PlannedSession, totals: D
 
 
 def _unless_none(planned: Iterator[PlannedSession], if_none: Callable[[], None]) -> Iterator[PlannedSession]:
-    """The sessions. If there is none, `if_none` is called."""
+    """The sessions. Without any, `if_none` is called."""
     first = next(planned, None)
     if first is None:
         if_none()

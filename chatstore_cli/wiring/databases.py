@@ -81,7 +81,7 @@ class Databases:
         return self.new_connection(answer_seconds=None)
 
     def new_connection(self, answer_seconds: float | None) -> Connection:
-        """A connection with this time limit for an answer of the server; None is no limit."""
+        """A connection with this time limit for an answer of the server; None means no limit."""
         from chatstore_cli.mongo.connection import connect
 
         mongo, uri, waiting = self.settings.mongo, self.uri, self._waiting_notice

@@ -110,7 +110,7 @@ def _is_absent_product(reader: SessionReader) -> bool:
 
 
 def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
-    """Open a feed. If there is no change stream for this user, announce that the server is queried instead."""
+    """Open a feed. If the user may not open a change stream, a notice reports that the server is queried instead."""
     from chatstore_cli.mongo.foreign_documents import lacks_right
 
     reason = "The server is not a replica set and cannot report changes"

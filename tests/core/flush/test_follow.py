@@ -367,7 +367,7 @@ def test_it_follows_until_it_is_asked_to_stop(tmp_path: Path):
 
 
 def test_a_stop_before_the_first_journal_is_read_is_the_reason_why_nothing_was_stored(tmp_path: Path):
-    """It must not be reported that there are no journals."""
+    """The result does not claim that no journals were found."""
     following = Following(tmp_path)
     following.write("a.jsonl", 1)
     follower = following.follower
