@@ -339,7 +339,7 @@ def test_without_the_database_a_view_says_so_and_the_others_go_on(tmp_path_facto
     assert answer.status_code == 503, answer.text
     assert answer.headers["content-type"].startswith("text/html")
     assert "<h1>" in answer.text
-    assert "27999" not in answer.text
+    assert "mongohost" not in answer.text
     assert away.client.get("/page/storage", headers={"accept": "text/html"}).status_code == 200
     assert away.client.post("/api/chat", json={"session_id": "s", "message": "hello"}).status_code == 200
 
@@ -347,7 +347,7 @@ def test_without_the_database_a_view_says_so_and_the_others_go_on(tmp_path_facto
 @pytest.fixture(scope="module")
 def away(tmp_path_factory) -> Iterator[Served]:
     """An application whose database does not answer."""
-    uri = "mongodb://127.0.0.1:27999/?serverSelectionTimeoutMS=20"
+    uri = "mongodb://mongohost.invalid:27999/?serverSelectionTimeoutMS=20"
     settings = settings_of(tmp_path_factory.mktemp("away"), uri, timeout=0.02, read_seconds=0.3, requests_per_minute=0)
     with served(settings) as server:
         yield server
