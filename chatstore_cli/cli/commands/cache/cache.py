@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.commands.cache import quarantine
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.render.listing import Listing, Record

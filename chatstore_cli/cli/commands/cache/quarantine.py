@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import RETRY_COLUMNS, quarantine_columns, quarantine_row, retry_row

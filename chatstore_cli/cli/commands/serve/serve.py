@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command_with_subcommands
 from chatstore_cli.cli.extras import require_server_extra
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.option_conflicts import reject_parent_options
-from chatstore_cli.cli.options import command_with_subcommands
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.rows.server import server_record
 
