@@ -78,7 +78,7 @@ def worker(
     invocation.use_mapping(mapping)
     with stop_signals() as stop_requests:
         result, ignored, unread = _follow(invocation, paths, stop_requests, once, interval, timeout)
-        if once or not invocation.is_row_stream:
+        if once or not invocation.options.prints_row_stream:
             emit_flush(invocation, result, ignored, unread=unread)
         invocation.say_where_stored(result.stored)
     if once and result.quarantined:
@@ -109,7 +109,7 @@ def _follow(
     with followed_folders(settings, paths, "chatstore worker") as journals:
 
         def show(result: FlushResult) -> None:
-            if invocation.is_row_stream and not once:
+            if invocation.options.prints_row_stream and not once:
                 invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result, journals.ignored)], live=True))
 
         follower = Follower(store, journals, rules, say=invocation.say, on_round=show)

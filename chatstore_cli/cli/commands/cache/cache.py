@@ -128,7 +128,9 @@ def prune(
             invocation.confirm(describe_plan(decisions), yes=yes)
             decisions = list(carry_out(decisions, candidates, journals.remove))
     folder = common_folder([decision.journal for decision in decisions])
-    if decisions and invocation.is_table:  # for a person: journals with the same reason are beside each other
+    if (
+        decisions and invocation.options.prints_table
+    ):  # for a person: journals with the same reason are beside each other
         decisions.sort(key=lambda decision: (not decision.prune, decision.reason, decision.journal))
         invocation.say(f"Folder: {folder}")
     invocation.emit(Listing(prune_columns(folder), map(prune_row, decisions), empty="No journals were found."))

@@ -52,7 +52,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     shown: Iterable[dict[str, Any]] = rows()
     folder = ""
-    if invocation.is_table:
+    if invocation.options.prints_table:
         shown = list(shown)
         folder = common_folder([row["source"] for row in shown])
         if folder:

@@ -102,7 +102,7 @@ def _announce(invocation: Invocation, url: str, needs_keys: bool, is_demo: bool)
         invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
     invocation.say(f"Journals: {journals}. Responder: {responder}. Keys: {'required' if needs_keys else 'none'}.")
     invocation.say(f"Serving on {url}. TERM or INT stops it.")
-    if not invocation.is_table:
+    if not invocation.options.prints_table:
         record = server_record(
             url=url,
             process=os.getpid(),
