@@ -181,12 +181,12 @@ def test_an_unknown_column_is_rejected_before_anything_is_read(
 def test_a_truncated_file_says_so_even_when_quiet(chats: Chatstore) -> None:
     for output in ("csv", "jsonl"):
         outcome = chats("sessions", "list", "--limit", "3", "-o", output, "-q")
-        assert "The output is truncated: there are more rows. Use --cursor " in outcome.err
+        assert "There are more rows. Use --cursor " in outcome.err
         assert chats("sessions", "list", "--limit", "7", "-o", output, "-q").err == ""
     for output in ("json", "yaml", "md", "table"):
         assert chats("sessions", "list", "--limit", "3", "-o", output, "-q").err == ""
     sorted_page = chats("sessions", "list", "--limit", "3", "--sort", "created", "-o", "json", "-q")
-    assert sorted_page.err == "There are more rows. Use a higher --limit or --all.\n"  # no cursor shows it
+    assert sorted_page.err == "There are more rows. Use a higher --limit or --all for all rows.\n"  # no cursor shows it
 
 
 def test_below_a_table_is_how_many_there_are(patient: PatientChatstore) -> None:
@@ -408,7 +408,7 @@ def test_threads_and_general_chats_have_the_options_of_lists(everything: Chatsto
     ]
     csv_rows = everything("threads", "list", "--limit", "1", "--columns", "title,thread_id", "-o", "csv", "-q")
     assert csv_rows.out.splitlines()[0] == "title,thread_id"
-    assert "The output is truncated: there are more rows. Use --cursor " in csv_rows.err
+    assert "There are more rows. Use --cursor " in csv_rows.err
     owner = next(row for row in SAMPLED["general"]["sessions"] if row["tenant_id"] and row["user_id"])
     of_owner = ("--tenant", owner["tenant_id"], "--user", owner["user_id"])
     chats = everything("general", "list", *of_owner, "--columns", "session_id", "-o", "csv")
