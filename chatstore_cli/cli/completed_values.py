@@ -22,7 +22,7 @@ NEWEST = 200
 """Ids, tenants and users of this many of the most recently updated sessions of each layout are offered."""
 LAYOUTS = ("workflow", "messages", "threads", "general", "calls", "agent_sessions")
 _ID = re.compile(r"\[?(SESSION|THREAD|AGENT|USER)_ID\b(?!=).*")
-_WORDS = re.compile(r"[a-z_-]+(\|[a-z_-]+)+")
+_WORDS = re.compile(r"[a-z0-9_-]+(\|[a-z0-9_-]+)+")
 _INSIDE_IDS = frozenset("_%.@+,/:=-")
 _NOT_FIRST = frozenset("-=~")
 

@@ -16,6 +16,7 @@ from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.list_options import DEFAULT_LIMIT, AllOption, CursorOption, reject_limit_of_all
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
+from chatstore_cli.core.choices import require_known_role
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.labels.labelled import refs_with_tag
 from chatstore_cli.core.readers import find_session
@@ -144,6 +145,7 @@ def search(
         redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit))
 
     def require_names() -> None:
+        require_known_role(role)
         require_known_names(invocation, readers, SessionQuery(layout, tenant, user))
 
     print_hits(invocation, found, empty=empty, redaction=redaction, if_none=require_names)
