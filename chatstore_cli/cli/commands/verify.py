@@ -143,6 +143,12 @@ def _names(values: list[str] | None) -> list[str]:
     return [name.strip() for words in values or [] for name in words.split(",") if name.strip()]
 
 
+def check_names(invocation: Invocation) -> list[str]:
+    """The names of all checks of the stores, for the options that select some of them."""
+    _, checks, _ = _checks(invocation, [])
+    return [check.name for check in checks]
+
+
 def _checks(invocation: Invocation, journals: list[str]) -> tuple[Stores, list[Check], BadConfig | None]:
     """Every check, and the error of an invalid configuration: then all but the first are skipped."""
     read_only = invocation.options.read_only

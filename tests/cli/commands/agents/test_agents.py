@@ -133,7 +133,7 @@ def test_a_list_has_all_pages_and_chosen_columns(chatstore: Chatstore, agents: D
     assert "There are more rows. Use --cursor " in page.err
     for arguments, text in (
         (("--all", "--limit", "1"), "--all cannot be combined with --limit."),
-        (("--columns", "agent"), "Did you mean 'agent_id'?"),
+        (("--columns", "agent_ids"), "Did you mean agent_id (AGENT)?"),
     ):
         outcome = chatstore("agents", "list", *arguments)
         assert (outcome.code, outcome.out, text in outcome.err) == (2, "", True), outcome.err

@@ -158,14 +158,25 @@ def test_columns_are_chosen_by_their_keys_in_tables_csv_and_markdown(chats: Chat
     assert items(chats, *chosen[1:]) == items(chats, "list", "--limit", "2")
 
 
+def test_columns_are_chosen_by_their_headings_in_any_case(chats: Chatstore) -> None:
+    chosen = ("sessions", "list", "--limit", "1", "--columns", "session, Title or Workflow,COST,UPDATED (UTC),Created")
+    titles = ["SESSION", "TITLE OR WORKFLOW", "COST", "UPDATED (UTC)", "CREATED (UTC)"]
+    assert chats(*chosen, "-o", "md").out.splitlines()[0] == f"| {' | '.join(titles)} |"
+    assert "Triage" in chats(*chosen).out  # under its heading, the column has the workflow of a session without a title
+    keys = chats(*chosen, "-o", "csv").out.splitlines()[0]
+    assert keys == "session_id,title,usage.cost,updated_at,created_at"
+
+
 @pytest.mark.parametrize(
     ("names", "hint"),
     [
-        ("sesion_id", "Did you mean 'session_id'?"),
-        ("cost", "Did you mean 'usage.cost'?"),
-        ("session_id,,title", "Columns are session_id, layout, "),
-        ("", "Columns are session_id, layout, "),
-        ("$where", "Columns are session_id, layout, "),
+        ("sesion_id", "Did you mean session_id (SESSION)?"),
+        ("total_tokens", "Did you mean usage.total_tokens (TOKENS)?"),
+        ("mesages", "Did you mean message_count (MESSAGES)?"),
+        ("TENNANT", "Did you mean tenant_id (TENANT)?"),
+        ("session_id,,title", "Columns are session_id (SESSION), layout (LAYOUT), "),
+        ("", "Columns are session_id (SESSION), layout (LAYOUT), "),
+        ("$where", "Columns are session_id (SESSION), layout (LAYOUT), "),
     ],
 )
 def test_an_unknown_column_is_rejected_before_anything_is_read(
