@@ -96,7 +96,7 @@ def _destination(invocation: Invocation, options: FullOptions) -> Iterator[tuple
     """The stream to write to, and its abilities: a new file, the pager or stdout."""
     if options.to is None:
         terminal = invocation.terminal(is_terminal=sys.stdout.isatty())
-        with invocation.paged() as stream:
+        with invocation.results.paged() as stream:
             set_encoding(stream, terminal)
             yield stream, terminal
             stream.flush()

@@ -39,6 +39,16 @@ class GlobalOptions:
     invocation: Invocation | None = None
     """The run that uses them, if the command has made one; not an option."""
 
+    @property
+    def prints_table(self) -> bool:
+        """Whether results are tables for a person."""
+        return self.output in (None, OutputFormat.TABLE)
+
+    @property
+    def prints_row_stream(self) -> bool:
+        """Whether rows on stdout are independent, so that a service can write them while it runs."""
+        return self.output in (OutputFormat.JSONL, OutputFormat.YAML)
+
 
 def _global_option_declarations(
     config: Annotated[

@@ -13,8 +13,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import typer
 
+from chatstore_cli.cli.command_declarations import ChatGroup
 from chatstore_cli.cli.global_options import global_options
-from chatstore_cli.cli.options import ChatGroup
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.secrets import masked
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.watch.feed import Watch
-from chatstore_cli.domain.errors import NotAllowed
+from chatstore_cli.domain.errors import MissingRight
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
@@ -111,15 +111,11 @@ def _is_absent_product(reader: SessionReader) -> bool:
 
 def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
     """Open a feed. If the user may not open a change stream, a notice reports that the server is queried instead."""
-    from chatstore_cli.mongo.foreign_documents import lacks_right
-
     reason = "The server is not a replica set and cannot report changes"
     try:
         if watch.call(feed.open):
             return True
-    except NotAllowed as error:  # rights on some collections do not include a change stream of the database
-        if not lacks_right(error):
-            raise
+    except MissingRight:  # rights on some collections do not include a change stream of the database
         reason = "This user may not open a change stream of the database"
     _announce_polling(watch, reason)
     return False

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.choices import require_one_of
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.pending import ReadableJournals, count_expired

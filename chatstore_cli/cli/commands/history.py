@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import LayoutOption, MapOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.history import ChatHistory

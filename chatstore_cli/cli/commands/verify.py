@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.extras import require_server_and_api_extras
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.verify_options import (
     ApiUrlOption,
     DeadlineOption,

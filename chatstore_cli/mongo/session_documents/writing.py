@@ -13,11 +13,12 @@ import pymongo.errors as driver
 from bson.raw_bson import RawBSONDocument
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, MissingRight, Unreachable
 from chatstore_cli.domain.segments import DocumentFull
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.collections import collation_warning
-from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import MISSING_RIGHT, RETRYABLE_CODES
 from chatstore_cli.mongo.exact import exactly, own_collation, reject_equal_id, text_range
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_values
@@ -220,8 +221,8 @@ def _raise_failure(answer: Mapping[str, Any], doing: str) -> None:
             raise _DocumentTooLarge
         if code in RETRYABLE_CODES:
             raise Unreachable(what=f"{doing}: {failure.get('errmsg', '')}", hint="Try again.")
-        if code == 13:
-            raise NotAllowed(what=f"{doing}: {failure.get('errmsg', '')}", hint="Check user, password and roles.")
+        if code == MISSING_RIGHT:
+            raise MissingRight(what=f"{doing}: {failure.get('errmsg', '')}", hint="Check user, password and roles.")
         if code in _TYPE_MISMATCHES:
             # A field that only chatstore writes, `echoes` or `run_ends`, is not an array.
             reason = str(failure.get("errmsg", ""))[:200]

@@ -9,9 +9,9 @@ import typer
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of, version_id_of
 from chatstore_cli.cli.agent_output import emit_config, shown_config, with_config_table
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.list_options import AllOption, CursorOption
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 

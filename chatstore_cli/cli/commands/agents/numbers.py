@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, YesOption, agent_id_of
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.list_options import AllOption, CursorOption
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Record

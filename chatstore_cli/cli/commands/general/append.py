@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.general_options import ChatArgument, options_in_errors
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import FileOption, TextOption
 from chatstore_cli.core.choices import require_one_of
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse

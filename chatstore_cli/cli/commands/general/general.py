@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.general_options import (
     ChatArgument,
     OwnerTenantOption,
@@ -16,7 +17,6 @@ from chatstore_cli.cli.general_options import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
 

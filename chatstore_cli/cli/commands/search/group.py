@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from chatstore_cli.cli.options import ChatGroup, Function, epilog
+from chatstore_cli.cli.command_declarations import ChatGroup, Function, epilog
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 
 

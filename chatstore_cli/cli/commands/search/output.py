@@ -72,7 +72,7 @@ def _listing(
     def beside() -> dict[str, Any]:
         return {} if redaction is None else {"redacted": redaction.redactor.counts}
 
-    rows, live = _flushed(hits), invocation.is_table
+    rows, live = _flushed(hits), invocation.options.prints_table
     return Listing(HIT_COLUMNS, rows, empty=empty, live=live, streamed=True, cursor_after=cursor, beside_after=beside)
 
 

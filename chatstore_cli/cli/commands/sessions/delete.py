@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli import session_deletion as many
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
@@ -28,7 +29,6 @@ from chatstore_cli.cli.list_options import (
     TitleOption,
     with_unindexed,
 )
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.session_deletion import Way
 from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
 from chatstore_cli.cli.single_deletion import delete_one

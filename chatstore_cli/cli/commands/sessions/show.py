@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.option_conflicts import reject_options_without
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, show_session

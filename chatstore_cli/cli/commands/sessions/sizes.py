@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import DocumentLayoutOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.segments.splitting import growth_of, largest_documents
 from chatstore_cli.domain.byte_sizes import read_bytes
 from chatstore_cli.domain.errors import ExitCode

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, opened_twice, read_content, read_object, read_text, require_one
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import (
     ContentOption,
     FileOption,
