@@ -45,13 +45,14 @@ class ResumedHistory:
 
     def notes(self) -> list[str]:
         """The notices about the transcript."""
+        shared = [] if self.session.shared_id is None else [self.session.shared_id.note()]
         left_out = f"Messages of the general agent that were left out (--include-general keeps them): {self.left_out}"
         if self.left_out and not self.messages:
             left_out = (
                 f"Every selected message of session {self.session.session_id!r} is the general agent's, so none was "
                 f"written: {self.left_out} left out. To keep them, add --include-general."
             )
-        return ([left_out] if self.left_out else []) + self.repairs.notes()
+        return shared + ([left_out] if self.left_out else []) + self.repairs.notes()
 
     def _selected(self) -> Iterator[Message]:
         selection = self._selection
