@@ -220,7 +220,7 @@ def _orders(context: typer.Context) -> Iterable[str]:
 
 def _checks(context: typer.Context) -> Iterable[str]:
     """The names of the checks of `verify`."""
-    from chatstore_cli.cli.commands.verify import check_names
+    from chatstore_cli.cli.verify_checks import check_names
 
     return check_names(_quiet(context))
 
