@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from chatstore_cli.cli.commands.sessions.deletion_of_many import delete_planned, say_what_is_left, sum_in_words
 from chatstore_cli.cli.message_input import opened_twice
-from chatstore_cli.cli.session_deletion import delete_planned, say_what_is_left, sum_in_words
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.wiring.deletions import has_other_id, session_deletions
 from chatstore_cli.wiring.user_data import user_data

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import typer
 
+from chatstore_cli.cli.commands.sessions.named_sessions import few_names
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
-from chatstore_cli.cli.session_names import few_names
 from chatstore_cli.cli.signals import stop_signals
 from chatstore_cli.core.sessions.deletable import DeletableSessions
 from chatstore_cli.core.sessions.deletion_plan import SessionDeletions, in_words, once_each
