@@ -122,7 +122,9 @@ def _store_value(context: Any, parameter: Any, value: Any) -> Any:
     if value is None or value is False:
         return value
     if parameter.name == "color" and value not in COLOR_CHOICES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(COLOR_CHOICES)}.", param_hint="--color")
+        from chatstore_cli.core.choices import not_one_of
+
+        raise not_one_of("--color", value, COLOR_CHOICES)
     if parameter.name == "timezone":
         from chatstore_cli.config.time_zones import time_zone
 

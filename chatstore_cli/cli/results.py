@@ -70,27 +70,15 @@ class ResultWriter:
         return paged(enabled=not self._options.no_pager, say=self._say)
 
     def say_what_is_left(self, listing: Listing) -> None:
-        """After a page: how many rows there are, and how to get the rest.
+        """After a page: how many rows there are, and how to get the rest."""
+        from chatstore_cli.cli.more_rows import more_rows_notice, must_not_pass_for_all, shows_next_page
 
-        A file must not pass for the whole list, so for CSV and JSONL, and for an order that no cursor continues, this is
-        said with --quiet too.
-        """
+        output = self._options.output
         if self._options.prints_table and listing.of_total is not None and not self._options.quiet:
             self._say(listing.of_total() or "")
-        cursor = listing.end_cursor
-        if not (cursor or listing.is_truncated):
-            return
-        output = self._options.output
-        ways = [f"--cursor {cursor}"] if cursor else []
-        has_all = "all_" in self._parameters
-        if output in (OutputFormat.CSV, OutputFormat.JSONL):
-            to_get_all = ["--all for all rows"] if has_all else []
-            rest = " or ".join([*(f"{way} for the next page" for way in ways), *to_get_all]) or "a higher --limit"
-            self._warn(f"The output is truncated: there are more rows. Use {rest}.")
-        elif not ways:
-            self._warn(f"There are more rows. Use a higher --limit{' or --all' if has_all else ''}.")
-        elif output not in (OutputFormat.JSON, OutputFormat.YAML):
-            self._say(f"Next page: {ways[0]}")
+        notice = more_rows_notice(listing, has_all="all_" in self._parameters)
+        if notice is not None and not shows_next_page(listing, output):
+            (self._warn if must_not_pass_for_all(listing, output) else self._say)(notice)
 
 
 def terminal_of(is_terminal: bool, color: str) -> Terminal:

@@ -79,7 +79,7 @@ def watched_messages(
     poll: float | None,
 ) -> Iterator[Message]:
     """The messages of one session, from now on or from `since`. Raises NotFound and Conflict."""
-    from chatstore_cli.core.readers import find_session
+    from chatstore_cli.core.readers import find_session, notes_on
     from chatstore_cli.core.watch.messages import WatchedMessages
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed
     from chatstore_cli.mongo.watch.streamed_layout import StreamedLayout
@@ -89,6 +89,8 @@ def watched_messages(
     for note in unreadable:
         watch.say(note)
     reader, session = watch.call(lambda: find_session(readers, session_id))
+    for note in notes_on(session):
+        watch.say(note)
     feed: MongoMessageFeed | None = None
     if poll is None and isinstance(reader, StreamedLayout):
         changes = watch.call(lambda: reader.message_changes(session.session_id))

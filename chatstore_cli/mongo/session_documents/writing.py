@@ -22,7 +22,7 @@ from chatstore_cli.mongo.error_codes import MISSING_RIGHT, RETRYABLE_CODES
 from chatstore_cli.mongo.exact import exactly, own_collation, reject_equal_id, text_range
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.collection import Located, SessionCollection
 from chatstore_cli.mongo.session_documents.documents import session_id_of
 from chatstore_cli.mongo.session_documents.encoding import plain_update
 from chatstore_cli.mongo.session_documents.heads import Head, facts_of, head_of, writing_facts
@@ -64,6 +64,11 @@ class DocumentWriter:
     def facts(self, session_id: str) -> Document | None:
         """The facts of a session's document; None if there is no such session."""
         return self._computed(self.collection.locate(session_id, self._facts))
+
+    def facts_shared(self, session_id: str) -> Located | None:
+        """The same, and whether other documents have the session's id."""
+        located = self.collection.locate_shared(session_id, self._facts)
+        return None if located is None else located._replace(row=self._computed(located.row) or {})
 
     def facts_again(self, head: Head) -> Document | None:
         """The facts of the same document as it is now."""
