@@ -8,9 +8,9 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.commands.sessions import deletion_of_many as many
-from chatstore_cli.cli.commands.sessions.deletion_by_plan import apply_plan_file
 from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
 from chatstore_cli.cli.commands.sessions.deletion_of_one import delete_one
+from chatstore_cli.cli.commands.sessions.deletion_plan_file import apply_plan_file
 from chatstore_cli.cli.commands.sessions.named_sessions import StdinOption, names_from_stdin
 from chatstore_cli.cli.filters import (
     LayoutOption,
