@@ -22,7 +22,8 @@ NEWEST = 200
 """Ids, tenants and users of this many of the most recently updated sessions of each layout are offered."""
 LAYOUTS = ("workflow", "messages", "threads", "general", "calls", "agent_sessions")
 _ID = re.compile(r"\[?(SESSION|THREAD|AGENT|USER)_ID\b(?!=).*")
-_WORDS = re.compile(r"[a-z_-]+(\|[a-z_-]+)+")
+_WORDS = re.compile(r"[a-z0-9_-]+(\|[a-z0-9_-]+)+")
+_LISTS = ("NAME,...", "NAME[,NAME]...")
 _INSIDE_IDS = frozenset("_%.@+,/:=-")
 _NOT_FIRST = frozenset("-=~")
 
@@ -61,11 +62,16 @@ def _source_of(parameter: Any) -> Source | None:
 def _matching(values: Source) -> Callable[[typer.Context, Any, str], list[str]]:
     def matching(context: typer.Context, parameter: Any, incomplete: str) -> list[str]:
         # In a list such as session_id,usage.cost the last part is completed.
-        before = incomplete[: incomplete.rfind(",") + 1] if parameter.metavar == "NAME,..." else ""
+        before = incomplete[: incomplete.rfind(",") + 1] if _is_list(parameter) else ""
         offered = (before + value for value in dict.fromkeys(values(context)))
         return [value for value in offered if value.startswith(incomplete) and _is_plain(value)]
 
     return matching
+
+
+def _is_list(parameter: Any) -> bool:
+    """Whether a value of the parameter may be several words with commas."""
+    return parameter.metavar in _LISTS or (parameter.multiple and _WORDS.fullmatch(parameter.metavar or "") is not None)
 
 
 def _is_plain(value: str) -> bool:
@@ -212,6 +218,13 @@ def _orders(context: typer.Context) -> Iterable[str]:
     return sorting.SORT_FIELDS
 
 
+def _checks(context: typer.Context) -> Iterable[str]:
+    """The names of the checks of `verify`."""
+    from chatstore_cli.cli.verify_checks import check_names
+
+    return check_names(_quiet(context))
+
+
 def _profiles(context: typer.Context) -> Iterable[str]:
     return _quiet(context).load_configuration().profiles
 
@@ -229,7 +242,12 @@ def _roles(_context: typer.Context) -> Iterable[str]:
 
 
 _IDS: dict[str, Source] = {"SESSION": _session_ids, "THREAD": _thread_ids, "AGENT": _agents, "USER": _users}
-_PLACEHOLDERS: dict[str, Source] = {"COMMAND": _commands, "FIELD": _orders, "NAME,...": _columns}
+_PLACEHOLDERS: dict[str, Source] = {
+    "COMMAND": _commands,
+    "FIELD": _orders,
+    "NAME,...": _columns,
+    "NAME[,NAME]...": _checks,
+}
 _OPTIONS: dict[str, Source] = {
     "--layout": _layouts,
     "--profile": _profiles,

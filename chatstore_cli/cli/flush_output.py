@@ -25,7 +25,7 @@ def emit_flush(
     `unread` is the reason why no journal was read, as a sentence, if that is known. The caller reports the errors of
     `unreadable` journals.
     """
-    if result.lines or not invocation.is_table:
+    if result.lines or not invocation.options.prints_table:
         invocation.emit(Record(DRY_RUN_COLUMNS if dry_run else FLUSH_COLUMNS, flush_row(result, ignored)))
     if not result.lines and not unreadable:
         invocation.say(unread or _why_nothing(result))

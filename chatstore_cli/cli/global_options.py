@@ -39,6 +39,16 @@ class GlobalOptions:
     invocation: Invocation | None = None
     """The run that uses them, if the command has made one; not an option."""
 
+    @property
+    def prints_table(self) -> bool:
+        """Whether results are tables for a person."""
+        return self.output in (None, OutputFormat.TABLE)
+
+    @property
+    def prints_row_stream(self) -> bool:
+        """Whether rows on stdout are independent, so that a service can write them while it runs."""
+        return self.output in (OutputFormat.JSONL, OutputFormat.YAML)
+
 
 def _global_option_declarations(
     config: Annotated[
@@ -112,7 +122,9 @@ def _store_value(context: Any, parameter: Any, value: Any) -> Any:
     if value is None or value is False:
         return value
     if parameter.name == "color" and value not in COLOR_CHOICES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(COLOR_CHOICES)}.", param_hint="--color")
+        from chatstore_cli.core.choices import not_one_of
+
+        raise not_one_of("--color", value, COLOR_CHOICES)
     if parameter.name == "timezone":
         from chatstore_cli.config.time_zones import time_zone
 

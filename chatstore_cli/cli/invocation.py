@@ -1,22 +1,20 @@
-"""One run of a command: its settings and stores, results on stdout, and notices on stderr."""
+"""One run of a command: its settings, stores and target, and its notices and questions on stderr."""
 
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import cached_property
-from io import StringIO
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import typer
 
 from chatstore_cli.cli.global_options import GlobalOptions, global_options
+from chatstore_cli.cli.results import ResultWriter, terminal_of
 from chatstore_cli.domain.errors import ChatstoreError, NeedsConfirmation, NotAllowed, NotFound, WrongUse
 from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.listing import Listing, Record, Terminal
@@ -28,12 +26,11 @@ if TYPE_CHECKING:
     from chatstore_cli.config.loading import Configuration
     from chatstore_cli.config.settings import Settings
     from chatstore_cli.domain.journal import Progress
-    from chatstore_cli.render.formats import Written
     from chatstore_cli.wiring.stores import Stores
 
 
 class Invocation:
-    """The settings, stores and output of one run. Each is loaded when it is first used."""
+    """The settings, stores and notices of one run. Each is loaded when it is first used."""
 
     def __init__(self, context: typer.Context, *, layout: str | None = "messages", prints_html: bool = False) -> None:
         """`layout` is the layout whose sessions the command reads or writes; None is all. It decides the target in texts.
@@ -161,83 +158,24 @@ class Invocation:
         times = TimeDisplay(self.zone, utc_now() if self.options.relative else None)
         return replace(terminal_of(is_terminal, self.options.color), times=times)
 
-    @property
-    def is_row_stream(self) -> bool:
-        """Whether rows on stdout are independent, so that a service can write them while it runs."""
-        return self.options.output in (OutputFormat.JSONL, OutputFormat.YAML)
-
-    @property
-    def is_table(self) -> bool:
-        """Whether results are tables for a person."""
-        return self.options.output in (None, OutputFormat.TABLE)
-
-    def paged(self) -> AbstractContextManager[TextIO]:
-        """The stream for long output: the user's pager on a terminal, otherwise stdout. Notices follow after the block."""
-        from chatstore_cli.cli.pager import paged
-
-        return paged(enabled=not self.options.no_pager, say=self.say)
+    @cached_property
+    def results(self) -> ResultWriter:
+        """Writes the results of this run to stdout."""
+        parameters = [each.name or "" for each in self._context.command.params]
+        return ResultWriter(self.options, parameters, say=self.say, warn=self.warn)
 
     def emit(self, result: Listing | Record) -> None:
         """Write a result to stdout. Notices about it (no rows, more pages) are on stderr."""
         if self.options.verbose:
             with suppress(ChatstoreError):  # a command that needs no database works without one
                 _ = self.stores
-        terminal = self.terminal(is_terminal=sys.stdout.isatty())
         if self._writes:
             result = result.with_target(self.target)
-        written = self._write(result, terminal)
-        sys.stdout.flush()
-        if written.hidden:
-            can_choose = any(each.name == "columns" for each in self._context.command.params)
-            ways = "-o md, --columns, or" if can_choose else "-o md or"
-            self.say(f"Hidden columns: {', '.join(written.hidden)}. Use {ways} a wider terminal.")
+        written = self.results.write(result, self.terminal(is_terminal=sys.stdout.isatty()))
         if isinstance(result, Listing):
             if not written.rows:
                 self.say(self.with_target(result.empty))
-            self._say_what_is_left(result)
-
-    def _say_what_is_left(self, listing: Listing) -> None:
-        """After a page: how many rows there are, and how to get the rest.
-
-        A file must not pass for the whole list, so for CSV and JSONL, and for an order that no cursor continues, this is
-        said with --quiet too.
-        """
-        if self.is_table and listing.of_total is not None and not self.options.quiet:
-            self.say(listing.of_total() or "")
-        cursor = listing.end_cursor
-        if not (cursor or listing.is_truncated):
-            return
-        output = self.options.output
-        ways = [f"--cursor {cursor}"] if cursor else []
-        has_all = any(each.name == "all_" for each in self._context.command.params)
-        if output in (OutputFormat.CSV, OutputFormat.JSONL):
-            to_get_all = ["--all for all rows"] if has_all else []
-            rest = " or ".join([*(f"{way} for the next page" for way in ways), *to_get_all]) or "a higher --limit"
-            self.warn(f"The output is truncated: there are more rows. Use {rest}.")
-        elif not ways:
-            self.warn(f"There are more rows. Use a higher --limit{' or --all' if has_all else ''}.")
-        elif output not in (OutputFormat.JSON, OutputFormat.YAML):
-            self.say(f"Next page: {ways[0]}")
-
-    def _write(self, result: Listing | Record, terminal: Terminal) -> Written:
-        """Write a result to stdout, or a table that is longer than the screen to the pager."""
-        from chatstore_cli.render.formats import Written, set_encoding, write
-
-        output = self.options.output or OutputFormat.TABLE
-        is_table = terminal.is_terminal and output is OutputFormat.TABLE
-        if not is_table or self.options.no_pager or (isinstance(result, Listing) and result.live):
-            return write(result, output, sys.stdout, terminal)
-        if isinstance(result, Listing) and result.streamed:  # it may be of any length
-            with self.paged() as stream:
-                return write(result, output, stream, terminal)
-            return Written(1)  # the user has closed the pager
-        table = StringIO()
-        written = write(result, output, table, terminal)
-        is_long = table.getvalue().count("\n") >= shutil.get_terminal_size().lines
-        with self.paged() if is_long else nullcontext(sys.stdout) as stream:
-            set_encoding(stream, terminal)
-            stream.write(table.getvalue())
-        return written
+            self.results.say_what_is_left(result)
 
     def emit_page(self, page: Listing, notes: Iterable[str]) -> None:
         """Write one page of a list, then the notices about it. If it has no rows, also what the database has instead."""
@@ -332,18 +270,3 @@ class Invocation:
                     return
             raise NeedsConfirmation(what="Not confirmed.")
         raise NeedsConfirmation(what=plan, hint=f"Run it again with {flag} to confirm.")
-
-
-def terminal_of(is_terminal: bool, color: str) -> Terminal:
-    """The abilities of a stream. --color, NO_COLOR, FORCE_COLOR and TERM=dumb decide about colour."""
-    environment = os.environ
-    if color == "always":
-        colored = True
-    elif color == "never" or environment.get("NO_COLOR"):
-        colored = False
-    elif environment.get("FORCE_COLOR"):
-        colored = True
-    else:
-        colored = is_terminal and environment.get("TERM", "") != "dumb"
-    width = shutil.get_terminal_size((80, 24)).columns if is_terminal else 80
-    return Terminal(is_terminal=is_terminal, width=width, color=colored)

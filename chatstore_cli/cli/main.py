@@ -13,8 +13,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import typer
 
+from chatstore_cli.cli.command_declarations import ChatGroup
 from chatstore_cli.cli.global_options import global_options
-from chatstore_cli.cli.options import ChatGroup
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.secrets import masked
 
@@ -40,12 +40,12 @@ COMMANDS: dict[str, LazyCommand] = {
     "flush-cache": LazyCommand("flush_cache", "Store journals in MongoDB, each message exactly once."),
     "worker": LazyCommand("worker", "Follow journals and store new messages in MongoDB."),
     "cache": LazyCommand("cache.cache", "Show and prune the local cache, and empty the quarantine."),
-    "indexes": LazyCommand("indexes", "Compare indexes with the required ones and create missing ones."),
-    "ttl": LazyCommand("ttl", "Show and set how long messages are kept."),
-    "verify": LazyCommand("verify", "Check configuration, database, indexes and stored documents."),
+    "indexes": LazyCommand("indexes.indexes", "Compare indexes with the required ones and create missing ones."),
+    "ttl": LazyCommand("ttl.ttl", "Show and set how long messages are kept."),
+    "verify": LazyCommand("verify.verify", "Check configuration, database, indexes and stored documents."),
     "serve": LazyCommand("serve.serve", "Serve chat applications over HTTP and WebSocket."),
     "db": LazyCommand("db", "Start, stop, inspect and remove the embedded MongoDB."),
-    "config": LazyCommand("config", "Write, show and check the configuration."),
+    "config": LazyCommand("config.config", "Write, show and check the configuration."),
     "demo": LazyCommand("demo", "Try chatstore on sample sessions in a separate database."),
     "help": LazyCommand("help", "Print the help of a command."),
 }

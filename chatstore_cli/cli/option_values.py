@@ -41,15 +41,15 @@ class _PlainConverter:
         if value is None:
             return () if is_many else None
         try:
-            return [self._convert(item) for item in value] if is_many else self._convert(value)
+            return [self._convert(item, param) for item in value] if is_many else self._convert(value, param)
         except ValueError as error:
             raise typer.BadParameter(str(error), ctx=ctx, param=param) from error
 
-    def _convert(self, value: Any) -> Any:
+    def _convert(self, value: Any, param: Any) -> Any:
         if isinstance(value, self._kind):
             return value
         if issubclass(self._kind, Enum):
-            return _choice(self._kind, value)
+            return _choice(self._kind, value, param)
         convert, expected = _CONVERTERS[self._kind]
         try:
             number = convert(value)
@@ -61,11 +61,13 @@ class _PlainConverter:
         return number
 
 
-def _choice(kind: type[Enum], value: Any) -> Enum:
+def _choice(kind: type[Enum], value: Any, param: Any) -> Enum:
     for choice in kind:
         if value in (choice, choice.value):
             return choice
-    raise ValueError(f"{value!r} is not one of {', '.join(repr(choice.value) for choice in kind)}.")
+    from chatstore_cli.core.choices import not_one_of
+
+    raise not_one_of(max(param.opts, key=len), str(value), [choice.value for choice in kind])
 
 
 def _range_in_words(low: float | None, high: float | None) -> str:

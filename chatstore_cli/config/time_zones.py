@@ -40,9 +40,14 @@ def zone_names() -> tuple[str, ...]:
 
 
 def _similar(name: str, known: dict[str, str]) -> list[str]:
-    """At most two zones: those of that city, else those with a similar name."""
+    """At most two zones: those of that city, else those with a similar name, else those of a city with one."""
     from difflib import get_close_matches
 
     city = name.lower().replace(" ", "_")
-    city_zones = sorted(zone for lower, zone in known.items() if lower.rpartition("/")[2] == city)
-    return (city_zones or [known[lower] for lower in get_close_matches(name.lower(), known, n=1, cutoff=0.8)])[:2]
+    by_city: dict[str, list[str]] = {}
+    for lower, zone in sorted(known.items()):
+        by_city.setdefault(lower.rpartition("/")[2], []).append(zone)
+    if city in by_city:
+        return by_city[city][:2]
+    close = [known[lower] for lower in get_close_matches(name.lower(), known, n=1, cutoff=0.8)]
+    return close or [zone for each in get_close_matches(city, by_city, n=1, cutoff=0.8) for zone in by_city[each]][:2]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from chatstore_cli.core.similar import did_you_mean
 from chatstore_cli.domain.errors import Conflict, NotFound
 from chatstore_cli.domain.indexes.findings import IndexAction, IndexFinding, IndexState, IndexStep, StoredIndex
 from chatstore_cli.domain.indexes.ports import DocumentDates, IndexStore
@@ -148,6 +149,10 @@ def is_finding(finding: IndexFinding) -> bool:
 # --- plan and apply ---------------------------------------------------------------------------------------------------
 
 
+def _names_of(finding: IndexFinding) -> tuple[str, str]:
+    return finding.name, f"{finding.collection}.{finding.name}"
+
+
 def named_indexes(findings: Sequence[IndexFinding], names: Sequence[str]) -> list[IndexFinding]:
     """The findings that are named to be dropped, each as INDEX or COLLECTION.INDEX.
 
@@ -155,9 +160,11 @@ def named_indexes(findings: Sequence[IndexFinding], names: Sequence[str]) -> lis
     """
     named = []
     for name in names:
-        matches = [each for each in findings if each.stored and name in (each.name, f"{each.collection}.{each.name}")]
+        matches = [each for each in findings if each.stored and name in _names_of(each)]
         if not matches:
-            hint = "To list the indexes, run: chatstore indexes check"
+            names_of_all = (known for each in findings if each.stored for known in _names_of(each))
+            meant = did_you_mean(name, names_of_all)
+            hint = " ".join(filter(None, [meant, "To list the indexes, run: chatstore indexes check"]))
             raise NotFound(kind_of_thing="index", name=name, where=" in the collections of the layouts", hint=hint)
         if len(matches) > 1:
             places = " and ".join(f"{each.collection}.{each.name}" for each in matches)

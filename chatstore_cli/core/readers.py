@@ -114,6 +114,12 @@ class InvalidNumbers:
         return [f"{some}. The first one is {self._first}."]
 
 
+def notes_on(session: Session) -> list[str]:
+    """The notices beside one session that is shown."""
+    shared = [] if session.shared_id is None else [session.shared_id.note()]
+    return [*shared, *InvalidNumbers([session]).notes()]
+
+
 WHOLE_ID = "The whole id is required. To list session ids, run: chatstore sessions list."
 
 

@@ -244,6 +244,12 @@ class NotAllowed(ChatstoreError):
     kind = "not_allowed"
 
 
+class MissingRight(NotAllowed):
+    """{what}"""
+
+    # The user of the database has logged in and has no right to this operation. Code that can do without it catches this.
+
+
 class Unreachable(ChatstoreError):
     """{what}"""
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from chatstore_cli.domain.session import Session
+from chatstore_cli.domain.shared_ids import SharedId
 
 MEBIBYTE = 1 << 20
 
@@ -29,7 +30,8 @@ HARD_LIMIT_BYTES = 16 * MEBIBYTE
 class HeadSize:
     """The size of a session's own document: its BSON bytes, its messages, and its newest segment.
 
-    `document` distinguishes it from other documents with the same session id; None if it was not requested.
+    `document` distinguishes it from other documents with the same session id, and `shared_id` names these if a look-up
+    of the id found several; each is None if it was not requested.
     """
 
     layout: str
@@ -38,6 +40,7 @@ class HeadSize:
     message_count: int
     last_segment: int | None = None
     document: str | None = None
+    shared_id: SharedId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from chatstore_cli.domain.shared_ids import SharedId
 from chatstore_cli.domain.usage import KnownUsage
 
 COUNT_CAP = 10_000
@@ -30,6 +31,7 @@ class Session:
     `reason` is why the session failed or is paused, if that is stored.
     `invalid_numbers` has the fields whose stored number is not valid and therefore unknown.
     `tags` and a title of chatstore's own come from core/labels/, not from the readers of the layouts.
+    `shared_id` names the documents if several have the id; only a look-up of this one session finds that out.
     `is_general`: the session is a chat with the general agent, so that agent's messages are the conversation.
     """
 
@@ -50,6 +52,7 @@ class Session:
     invalid_numbers: tuple[str, ...] = ()
     is_general: bool = False
     tags: tuple[str, ...] = ()
+    shared_id: SharedId | None = None
 
 
 @dataclass(frozen=True, slots=True)

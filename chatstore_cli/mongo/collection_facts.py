@@ -13,8 +13,7 @@ import pymongo.errors as driver
 from pymongo.database import Database
 
 from chatstore_cli.domain.content import as_text
-
-_UNAUTHORIZED = 13
+from chatstore_cli.mongo.error_codes import MISSING_RIGHT
 
 
 class CollectionKind(Enum):
@@ -96,7 +95,7 @@ def _read_facts(database: Database[Any], names: Iterable[str]) -> dict[str, Coll
     try:
         described = _listed(database, wanted)
     except driver.OperationFailure as error:
-        if error.code != _UNAUTHORIZED:
+        if error.code != MISSING_RIGHT:
             raise
         # Anybody may list the names of the collections on which they have a right.
         usable = {each["name"] for each in _listed(database, wanted, nameOnly=True, authorizedCollections=True)}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from chatstore_cli.mongo.connection import RETRYABLE_CODES
+from chatstore_cli.mongo.error_codes import RETRYABLE_CODES
 
 _NETWORK_ERRORS = frozenset(
     {"AutoReconnect", "ConnectionFailure", "NetworkTimeout", "NotPrimaryError", "WaitQueueTimeoutError"}

@@ -25,6 +25,7 @@ from chatstore_cli.domain.errors import (
     ChatstoreError,
     Conflict,
     DocumentRefused,
+    MissingRight,
     NotAllowed,
     Overdue,
     UnknownHost,
@@ -32,16 +33,15 @@ from chatstore_cli.domain.errors import (
 )
 from chatstore_cli.domain.secrets import hosts_of, masked, masked_uri
 from chatstore_cli.mongo.collection_facts import KnownCollections
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY, MISSING_RIGHT, RETRYABLE_CODES
 from chatstore_cli.mongo.exact import ExactCollection
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
-_UNAUTHORIZED = {13, 18, 8000, 33}
+_ACCESS_DENIED = {MISSING_RIGHT, 18, 8000, 33}
 _AUTHENTICATION_FAILED = 18
 _TOO_SLOW = {50, 262}
-DUPLICATE_KEY = 11000
-"""The server's code for a second document with a value that a unique index has already."""
 _CONFLICTS = {85, 86, DUPLICATE_KEY}
 _REFUSED_DOCUMENTS = {15, 10334, 17419}
 """The server's codes for a document with too many levels, or over 16 MiB, also after an update."""
@@ -49,11 +49,6 @@ _NO_QUERY_PLAN = 291
 _WITHOUT_PRIMARY = "Run the command again once the server has a primary."
 _CHANGED_MEANWHILE = {43, 175, 215, 237}
 """The server's codes for a read that it ended, for example because the collection was renamed or dropped meanwhile."""
-RETRYABLE_CODES = {6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 64, 100}
-RETRYABLE_CODES |= {43, 94, 133, 134, 175, 237}  # a restart ended a cursor or a plan, or a node is starting
-RETRYABLE_CODES |= {215}  # the database is being dropped at this moment
-RETRYABLE_CODES |= {50736, 50737, 50738}  # a cursor continued on a connection that was made after a restart
-
 
 _UNKNOWN_HOST_TEXTS = (
     "Name or service not known",
@@ -247,8 +242,9 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     text, reason = str(error).lower(), masked(_first_line(error))
     code = getattr(error, "code", None)
     if isinstance(error, driver.OperationFailure):
-        if code in _UNAUTHORIZED or ("auth" in text and "fail" in text):  # a login that failed
-            return NotAllowed(what=f"{doing}: MongoDB denied access: {reason}", hint=_how_to_log_in(code))
+        if code in _ACCESS_DENIED or ("auth" in text and "fail" in text):  # a login that failed
+            kind = MissingRight if code == MISSING_RIGHT else NotAllowed
+            return kind(what=f"{doing}: MongoDB denied access: {reason}", hint=_how_to_log_in(code))
         if code in _TOO_SLOW or isinstance(error, driver.ExecutionTimeout | driver.WTimeoutError):
             return Overdue(what=f"{doing}: the server took too long: {reason}", hint="Raise mongo.timeout_seconds.")
         if code in _CONFLICTS:
@@ -274,8 +270,8 @@ def translate(error: Exception, doing: str) -> ChatstoreError:
     if isinstance(error, driver.ConnectionFailure):
         by_host = re.split(r",(?=[^ ,]+:\d+: )", reason)
         is_unknown = all(any(text in host_reason for text in _UNKNOWN_HOST_TEXTS) for host_reason in by_host)
-        kind = UnknownHost if is_unknown else Unreachable
-        return kind(what=f"{doing}: cannot reach MongoDB: {reason}", hint=_how_to_reach(reason))
+        outage = UnknownHost if is_unknown else Unreachable
+        return outage(what=f"{doing}: cannot reach MongoDB: {reason}", hint=_how_to_reach(reason))
     if isinstance(error, BSONError | driver.DocumentTooLarge | InvalidDocument | OverflowError):
         return DocumentRefused(where=doing, reason=reason)
     return ChatstoreError(what=f"{doing}: {reason}")

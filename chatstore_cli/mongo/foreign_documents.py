@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatstore_cli.domain.errors import ForeignCollection, NotAllowed
+from chatstore_cli.domain.errors import ForeignCollection, MissingRight
 from chatstore_cli.domain.foreign import ForeignDocuments, usual_fields
 from chatstore_cli.mongo.collection_facts import CollectionFacts
 from chatstore_cli.mongo.collections import require_storable
@@ -13,7 +13,6 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors, 
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.own_documents import OwnDocuments
 
-_UNAUTHORIZED = 13
 _SAMPLE = 100
 _FEW_DOCUMENTS = 2_000
 """Up to this many, every document is read: `$sample` would read all of them too."""
@@ -102,11 +101,6 @@ def _counted(own: OwnDocuments) -> Document:
     }
 
 
-def lacks_right(error: NotAllowed) -> bool:
-    """Whether the user may not read the collection. Otherwise the login failed."""
-    return getattr(error.__cause__, "code", None) == _UNAUTHORIZED
-
-
 class ForeignLookup:
     """Examines a collection once for one reader, when it is first needed. `found` is None until then."""
 
@@ -121,9 +115,7 @@ class ForeignLookup:
         if self.found is None:
             try:
                 self.found = foreign_in(self._connection, self._collection, self._own, at_a_glance=True)
-            except NotAllowed as error:
-                if not lacks_right(error):
-                    raise
+            except MissingRight:
                 self.found = ForeignDocuments(self._collection, self._own.kind, 0, 0)
         return self.found
 
@@ -137,9 +129,7 @@ def require_own(connection: Connection, collection: str, own: OwnDocuments) -> N
         return
     try:
         found = foreign_in(connection.reading_from_primary(), collection, own)
-    except NotAllowed as error:
-        if not lacks_right(error):
-            raise
+    except MissingRight:
         return  # the next operation reports it
     if found.is_mainly_foreign:
         raise ForeignCollection(

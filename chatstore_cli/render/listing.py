@@ -95,7 +95,8 @@ class Listing:
     table: it returns the mark of a row, such as `[x]`, and its text. `upright` shows each row as a table of its own with
     one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are one list
     that is written in little memory; after the last one `cursor_after` returns the cursor for the next page, and
-    `beside_after` the keys beside them. `is_truncated`: there are more rows than these, which no cursor continues.
+    `beside_after` the keys beside them. `is_truncated`: there are more rows than these, which no cursor continues; `rest`
+    is what shows them, if that is not a higher --limit. `next_option` is what shows the next page, if that is not --cursor.
     `of_total` returns how many there are in all, as a sentence; it is called when a table was written, because counting may
     take a moment.
     """
@@ -112,6 +113,8 @@ class Listing:
     live: bool = False
     streamed: bool = False
     is_truncated: bool = False
+    rest: Sequence[str] = ()
+    next_option: str | None = None
     of_total: Callable[[], str | None] | None = None
     cursor_after: Callable[[], str | None] | None = None
     beside_after: Callable[[], Mapping[str, Any]] = dict
@@ -120,6 +123,12 @@ class Listing:
     def end_cursor(self) -> str | None:
         """The cursor for the next page. For rows that are read while they are written, it is known after the last one."""
         return self.next_cursor if self.cursor_after is None else self.cursor_after()
+
+    @property
+    def next_page(self) -> str | None:
+        """The option that shows the next page, such as `--cursor abc`; None if there is none."""
+        cursor = self.end_cursor
+        return self.next_option if cursor is None else f"--cursor {cursor}"
 
     @property
     def ending(self) -> dict[str, Any]:

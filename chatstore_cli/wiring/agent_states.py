@@ -29,9 +29,8 @@ def agent_state_checks(stores: Stores) -> list[Check]:
     """The check of `chatstore verify` that looks up the current agents of states, within the limits of the settings."""
     from chatstore_cli.core.verify.agent_states import current_agent_verdict, fault_of_agent
     from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
-    from chatstore_cli.domain.errors import NotAllowed
+    from chatstore_cli.domain.errors import MissingRight
     from chatstore_cli.mongo.agent_states.sample import sampled_agents
-    from chatstore_cli.mongo.foreign_documents import lacks_right
     from chatstore_cli.wiring.agents import agent_store
 
     bounds, collection = stores.settings.verify, stores.settings.chatstore.agents.states
@@ -45,9 +44,7 @@ def agent_state_checks(stores: Stores) -> list[Check]:
                 return current_agent_verdict(
                     sampled, collection, lambda agent_id: fault_of_agent(agents, agent_id), seconds
                 )
-        except NotAllowed as error:
-            if not lacks_right(error):
-                raise
+        except MissingRight:
             return skipped(f"this user may not read {collection} or the agents")
 
     return [Check("agent-states", current_agents, "connection")]

@@ -39,9 +39,8 @@ def agent_checks(stores: Stores) -> list[Check]:
     """The check of `chatstore verify` that reads saved agents, within the limits of the settings."""
     from chatstore_cli.core.verify.agents import version_verdict
     from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
-    from chatstore_cli.domain.errors import Conflict, NotAllowed
+    from chatstore_cli.domain.errors import Conflict, MissingRight
     from chatstore_cli.mongo.agents.sample import MongoAgentSample
-    from chatstore_cli.mongo.foreign_documents import lacks_right
 
     bounds = stores.settings.verify
     seconds = bounds.seconds_per_check
@@ -54,9 +53,7 @@ def agent_checks(stores: Stores) -> list[Check]:
                 return version_verdict(sample, seconds)
         except Conflict as error:
             return skipped(error.message, error.hint)
-        except NotAllowed as error:
-            if not lacks_right(error):
-                raise
+        except MissingRight:
             return skipped("this user may not read the agents")
 
     return [Check("agent-versions", versions, "connection")]

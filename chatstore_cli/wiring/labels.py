@@ -81,8 +81,7 @@ def label_checks(stores: Stores) -> list[Check]:
     from chatstore_cli.core.labels.orphans import OrphanedLabels
     from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
     from chatstore_cli.core.verify.labels import label_verdict
-    from chatstore_cli.domain.errors import NotAllowed
-    from chatstore_cli.mongo.foreign_documents import lacks_right
+    from chatstore_cli.domain.errors import MissingRight
 
     bounds = stores.settings.verify
 
@@ -92,9 +91,7 @@ def label_checks(stores: Stores) -> list[Check]:
         try:
             with stores.within(bounds.seconds_per_check):
                 return label_verdict(orphans, store.collection, bounds.sample, bounds.seconds_per_check)
-        except NotAllowed as error:
-            if not lacks_right(error):
-                raise
+        except MissingRight:
             return skipped(f"this user may not read {store.collection}, or the sessions that have labels")
 
     return [Check("labels", labels, "connection")]

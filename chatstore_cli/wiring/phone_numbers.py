@@ -33,8 +33,7 @@ def phone_number_checks(stores: Stores) -> list[Check]:
     """The check of `chatstore verify` that reads the bindings of phone numbers, within the limits of the settings."""
     from chatstore_cli.core.verify.checklist import Check, Verdict, skipped
     from chatstore_cli.core.verify.phone_numbers import route_verdict
-    from chatstore_cli.domain.errors import Conflict, NotAllowed
-    from chatstore_cli.mongo.foreign_documents import lacks_right
+    from chatstore_cli.domain.errors import Conflict, MissingRight
     from chatstore_cli.mongo.phone_numbers.sample import MongoBindingSample
 
     bounds = stores.settings.verify
@@ -47,9 +46,7 @@ def phone_number_checks(stores: Stores) -> list[Check]:
                 return route_verdict(sample, phone_numbers(stores).fault_of, seconds)
         except Conflict as error:  # no collection of agents can be chosen, so no route can be followed
             return skipped(error.message, error.hint)
-        except NotAllowed as error:
-            if not lacks_right(error):
-                raise
+        except MissingRight:
             return skipped(f"this user may not read {sample.collection} or the agents")
 
     return [Check("phone-routes", routes, "connection")]

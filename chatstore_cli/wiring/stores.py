@@ -83,7 +83,7 @@ class Stores(Databases):
         ttl_days = 1 if whatever_expires else self.settings.mongo.ttl_days
         names = self.settings.layouts.workflow
         others = OTHER_PRODUCTS if layout is None else ()
-        found = self.session_readers(layout) if layout != AGENTS else []
+        found = self.session_readers(layout, accepted=[AGENTS]) if layout != AGENTS else []
         readers = [reader for reader in found if reader.layout not in others]
         specs = {reader.layout: wanted_specs(reader.index_specs(), ttl_days) for reader in readers}
         if "workflow" in specs:
@@ -171,10 +171,13 @@ class Stores(Databases):
 
         return MongoThreadRepairs(self.connection, self.settings, self.settings.verify.seconds_per_check)
 
-    def session_readers(self, layout: str | None = None, *, used_for_long: bool = False) -> list[SessionReader]:
+    def session_readers(
+        self, layout: str | None = None, *, used_for_long: bool = False, accepted: Sequence[str] = ()
+    ) -> list[SessionReader]:
         """The readers of every layout, or of the named one. Raises NotFound, and BadValue if it is off.
 
-        With `used_for_long` they notice at once when a missing collection is created; others may take some seconds.
+        With `used_for_long` they notice at once when a missing collection is created; others may take some seconds. Errors
+        name what the command accepts beside layouts.
         """
         if not self.uses_mongo(layout):
             return [self._postgres_reader()]
@@ -184,7 +187,7 @@ class Stores(Databases):
         if layout is not None and layout not in used:
             from chatstore_cli.wiring.layout_errors import unusable_layout
 
-            raise unusable_layout(layout, used)
+            raise unusable_layout(layout, [*used, *accepted])
         names = [layout] if layout is not None else used
         connection = self.connection if used_for_long else self.connection.for_one_command()
         return [

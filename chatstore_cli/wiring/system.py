@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -42,15 +42,8 @@ def ending_is_interruption(*, once: bool = False) -> Iterator[None]:
         if not once or len(received) == 1:
             raise KeyboardInterrupt
 
-    # A signal that nohup ignores stays ignored.
-    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    numbers = [number for number in endings if signal.getsignal(number) is not signal.SIG_IGN]
-    earlier = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
+    with _handling_endings(interrupt):
         yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
     if received:
         raise KeyboardInterrupt
 
@@ -62,18 +55,25 @@ def interrupts_deferred() -> Iterator[None]:
     At the end the last of them is raised again, so that it has its usual effect.
     """
     received: list[int] = []
-    earlier = {
-        number: signal.signal(number, lambda number, _frame: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
+    try:
+        with _handling_endings(lambda number, _frame: received.append(number)):
+            yield
+    finally:
+        if received:
+            signal.raise_signal(received[-1])
+
+
+@contextmanager
+def _handling_endings(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """INT, TERM and HUP call the handler inside the block. A signal that nohup ignores stays ignored."""
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in endings if signal.getsignal(number) is not signal.SIG_IGN]
+    earlier = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-        if received:
-            signal.raise_signal(received[-1])
+        for number, former in earlier.items():
+            signal.signal(number, former)
 
 
 def translate_uncaught_error(error: Exception) -> ChatstoreError | None:

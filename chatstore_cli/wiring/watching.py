@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.watch.feed import Watch
-from chatstore_cli.domain.errors import NotAllowed
+from chatstore_cli.domain.errors import MissingRight
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.message import Message
@@ -79,7 +79,7 @@ def watched_messages(
     poll: float | None,
 ) -> Iterator[Message]:
     """The messages of one session, from now on or from `since`. Raises NotFound and Conflict."""
-    from chatstore_cli.core.readers import find_session
+    from chatstore_cli.core.readers import find_session, notes_on
     from chatstore_cli.core.watch.messages import WatchedMessages
     from chatstore_cli.mongo.watch.messages import MongoMessageFeed
     from chatstore_cli.mongo.watch.streamed_layout import StreamedLayout
@@ -89,6 +89,8 @@ def watched_messages(
     for note in unreadable:
         watch.say(note)
     reader, session = watch.call(lambda: find_session(readers, session_id))
+    for note in notes_on(session):
+        watch.say(note)
     feed: MongoMessageFeed | None = None
     if poll is None and isinstance(reader, StreamedLayout):
         changes = watch.call(lambda: reader.message_changes(session.session_id))
@@ -111,15 +113,11 @@ def _is_absent_product(reader: SessionReader) -> bool:
 
 def _opened(watch: Watch, feed: MongoSessionFeed | MongoMessageFeed) -> bool:
     """Open a feed. If the user may not open a change stream, a notice reports that the server is queried instead."""
-    from chatstore_cli.mongo.foreign_documents import lacks_right
-
     reason = "The server is not a replica set and cannot report changes"
     try:
         if watch.call(feed.open):
             return True
-    except NotAllowed as error:  # rights on some collections do not include a change stream of the database
-        if not lacks_right(error):
-            raise
+    except MissingRight:  # rights on some collections do not include a change stream of the database
         reason = "This user may not open a change stream of the database"
     _announce_polling(watch, reason)
     return False

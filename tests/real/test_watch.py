@@ -90,7 +90,7 @@ def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatsto
         deleted = watcher.wait_for_rows(7)[5:]
         database["chat_messages"].insert_one(flat("f", 2))
         watcher.wait_for_rows(8)
-        assert watcher.stop() == 0
+        assert watcher.end() == 0
     assert watcher.changes == [
         ("a", "new"), ("a", "changed"), ("f", "new"), ("f", "changed"), ("before", "changed"), ("a", "deleted"),
         ("f", "deleted"), ("f", "new"),
@@ -233,7 +233,7 @@ def test_since_starts_with_earlier_changes_without_a_gap_and_without_duplicates(
             for thread in threads:
                 thread.join()
             watcher.wait_for_rows(len(written))
-            assert watcher.stop() == 0
+            assert watcher.end() == 0
     finally:
         stop.set()
     assert Counter(watcher.changes) == Counter((name, "new") for name in written)
@@ -293,7 +293,7 @@ def test_messages_of_a_workflow_session_are_the_rows_of_sessions_show(chatstore:
         push(database, "a", message(2), message(3))
         database["chat_sessions"].insert_one(session("other", messages=[message(9)]))
         watcher.wait_for_rows(3)
-        assert watcher.stop(signal.SIGINT) == 0
+        assert watcher.end(signal.SIGINT) == 0
     shown = json.loads(chatstore("sessions", "show", "a", "--first", "0", "--last", "3", "-o", "json").out)
     assert watcher.rows == shown["last_messages"]
     assert "\x1b" not in watcher.out
@@ -507,7 +507,7 @@ def test_over_a_crash_and_a_restart_of_the_server_each_message_comes_once(
             watcher.wait_for_rows(count)
             assert watcher.contents == expected
         wait_for_last_rows(sessions, count, each_once=replica_set)
-        assert [document.stop(), messages.stop(signal.SIGINT), sessions.stop()] == [0, 0, 0]
+        assert [document.end(), messages.end(signal.SIGINT), sessions.end()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 189}], ids=["network", "step-down"])
@@ -640,7 +640,7 @@ def test_a_server_that_hangs_does_not_keep_it_from_stopping(chatstore: Chatstore
         try:
             for watcher in (by_term, by_int):
                 watcher.wait_for_notice("has not answered for 2 s")
-            assert [by_term.stop(signal.SIGTERM), by_int.stop(signal.SIGINT)] == [0, 0]
+            assert [by_term.end(signal.SIGTERM), by_int.end(signal.SIGINT)] == [0, 0]
         finally:
             second_server.resume()
     assert "Traceback" not in by_term.err + by_int.err
@@ -710,7 +710,7 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(chatstore: Chatstore, 
             watcher.wait_for_notice("TERM or INT stops it.")
             database["chat_sessions"].insert_one(session("b"))
             watcher.wait_for_rows(1)
-            assert watcher.stop() == 0
+            assert watcher.end() == 0
     finally:
         if second_server.process is None:
             second_server.start()
@@ -745,7 +745,7 @@ def test_each_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
             database["chat_sessions"].insert_one(session(f"after {cause.__name__}"))
             watcher.wait_for_rows(number)
             assert watcher.failures == failures, watcher.err
-        assert watcher.stop() == 0
+        assert watcher.end() == 0
 
 
 def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):

@@ -72,7 +72,7 @@ def test_each_change_of_a_thread_is_a_row_also_if_its_collections_are_created_la
         watcher.wait_for_rows(6)
         assert chatstore("sessions", "delete", one, "--yes").code == 0
         rows = watcher.wait_for_rows(7)
-        assert watcher.stop() == 0
+        assert watcher.end() == 0
     assert watcher.changes == [
         (one, "new"), (one, "changed"), (one, "changed"), (fork, "new"), (one, "changed"), (one, "changed"),
         (one, "deleted"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from chatstore_cli.cli.invocation import terminal_of
+from chatstore_cli.cli.results import terminal_of
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat

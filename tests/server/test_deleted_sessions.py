@@ -225,18 +225,26 @@ class Lookups:
         return {}
 
 
-async def waiting_for(lookup: DeletionLookup, session: str) -> asyncio.Task[None]:
-    """A task that waits for the session's look-up."""
-    task = asyncio.create_task(lookup.forget_deleted(session, 1.0))
+async def waiting_for(lookup: DeletionLookup, *sessions: str) -> list[asyncio.Task[None]]:
+    """A task for each session, which waits for its look-up."""
+    tasks = [asyncio.create_task(lookup.forget_deleted(each, 1.0)) for each in sessions]
     await asyncio.sleep(0)
-    return task
+    return tasks
+
+
+async def until(has_happened: Callable[[], bool]) -> None:
+    """Let the other tasks run until it has."""
+    while not has_happened():
+        await asyncio.sleep(0)
 
 
 def test_answers_that_wait_at_the_same_time_share_a_look_up():
     async def main() -> list[set[str]]:
         lookups: Any = Lookups()
         lookup = DeletionLookup(lookups, lookups, lookups)
-        tasks = [await waiting_for(lookup, each) for each in ("a", "b", "c", "b", "a")]
+        tasks = await waiting_for(lookup, "a")
+        await until(lambda: bool(lookups.asked))
+        tasks += await waiting_for(lookup, "a", "b", "c", "b", "a")
         lookups.released.set()
         await asyncio.gather(*tasks)
         return lookups.asked
@@ -244,22 +252,35 @@ def test_answers_that_wait_at_the_same_time_share_a_look_up():
     assert asyncio.run(main()) == [{"a"}, {"a", "b", "c"}]
 
 
+def test_answers_that_waited_for_one_look_up_continue_together():
+    """One by one, the last of many would wait as long as the event loop needs for all the others."""
+
+    async def main() -> list[bool]:
+        lookups: Any = Lookups()
+        lookup = DeletionLookup(lookups, lookups, lookups)
+        tasks = await waiting_for(lookup, *(f"s{number}" for number in range(200)))
+        lookups.released.set()
+        await tasks[0]
+        await asyncio.sleep(0)
+        return [each.done() for each in tasks]
+
+    assert asyncio.run(main()) == [True] * 200
+
+
 def test_an_answer_whose_client_is_gone_leaves_its_look_up_to_the_others():
     async def main() -> list[set[str]]:
         lookups: Any = Lookups()
         lookup = DeletionLookup(lookups, lookups, lookups)
-        first, gone, other = [await waiting_for(lookup, each) for each in ("a", "b", "c")]
-        lookups.released.set()
-        lookups.released = asyncio.Event()
-        await first
-        while len(lookups.asked) < 2:  # the look-up of `gone` is for `other` too
-            await asyncio.sleep(0)
+        first, gone, other = await waiting_for(lookup, "a", "b", "c")
+        await until(lambda: bool(lookups.asked))
         gone.cancel()
+        first.cancel()
         lookups.released.set()
         await other
+        assert gone.cancelled()
         return lookups.asked
 
-    assert asyncio.run(main()) == [{"a"}, {"b", "c"}, {"b", "c"}]
+    assert asyncio.run(main()) == [{"a", "b", "c"}]
 
 
 def raises(error: Exception) -> Callable[..., Any]:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.byte_sizes import format_bytes
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NeedsConfirmation
 from chatstore_cli.render.rows.embedded import status_record

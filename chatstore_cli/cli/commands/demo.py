@@ -12,10 +12,11 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.demo_samples import chosen_demo, load_samples
 from chatstore_cli.cli.extras import can_check_server
-from chatstore_cli.cli.invocation import Invocation, terminal_of
-from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.results import terminal_of
 from chatstore_cli.core.demo.setup import (
     SAMPLE_THREAD,
     DemoSetup,

@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.core.choices import require_one_of
 from chatstore_cli.core.flush.options import FlushOptions
 from chatstore_cli.core.flush.pending import ReadableJournals, count_expired
 from chatstore_cli.core.flush.run import Flush
 from chatstore_cli.core.flush.storing import StoringRules
-from chatstore_cli.domain.errors import BadValue, ExitCode, NotFound, WrongUse
+from chatstore_cli.domain.errors import ExitCode, NotFound, WrongUse
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.wiring.journals import bookkeeping_notices, named_journals
@@ -81,8 +82,7 @@ def flush_cache(
     journal for the next flush. A journal that cannot be read does not stop the others: their result is printed, and the
     command exits with status 1.
     """
-    if ttl_from not in {"flush", "created"}:
-        raise BadValue(name="--ttl-from", value=ttl_from, expected="flush or created")
+    require_one_of("--ttl-from", ttl_from, ("flush", "created"))
     if skip_expired and ttl_from != "created":
         raise WrongUse(what="--skip-expired requires --ttl-from created.")
     invocation = Invocation(context)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatstore_cli.cli.options import command, single_command
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.domain.errors import WrongUse
 
 app = single_command()

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import LayoutOption, MapOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
+from chatstore_cli.core.readers import notes_on
 from chatstore_cli.core.sessions.history import ChatHistory
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NotFound
 from chatstore_cli.domain.history import JournalTail
@@ -99,6 +100,8 @@ def _show_other_layout(
     history, session = found
     answer = _emit(invocation, history, redactor)
     invocation.say(layout_summary(answer, session.layout))
+    for note in notes_on(session):
+        invocation.say(note)
     if redactor is not None:
         invocation.say(redactor.notice())
     return True

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import StopSignals, stop_signals
 from chatstore_cli.core.flush.follow import Follower, FollowRules
 from chatstore_cli.core.flush.storing import StoringRules
@@ -78,7 +78,7 @@ def worker(
     invocation.use_mapping(mapping)
     with stop_signals() as stop_requests:
         result, ignored, unread = _follow(invocation, paths, stop_requests, once, interval, timeout)
-        if once or not invocation.is_row_stream:
+        if once or not invocation.options.prints_row_stream:
             emit_flush(invocation, result, ignored, unread=unread)
         invocation.say_where_stored(result.stored)
     if once and result.quarantined:
@@ -109,7 +109,7 @@ def _follow(
     with followed_folders(settings, paths, "chatstore worker") as journals:
 
         def show(result: FlushResult) -> None:
-            if invocation.is_row_stream and not once:
+            if invocation.options.prints_row_stream and not once:
                 invocation.emit(Listing(FLUSH_COLUMNS, [flush_row(result, journals.ignored)], live=True))
 
         follower = Follower(store, journals, rules, say=invocation.say, on_round=show)

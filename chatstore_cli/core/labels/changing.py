@@ -18,7 +18,7 @@ Found = tuple["SessionReader", "Session"]
 
 def add_tags(labels: LabelStore, sessions: Iterable[Found], tags: Sequence[str]) -> Iterator[tuple[SessionRef, Labels]]:
     """Add the tags to one session after the other, and yield the labels of each. Raises Conflict for too many tags."""
-    for reader, session in sessions:
+    for reader, session in _changeable(sessions):
         yield ref_of(session), _changed(labels, reader, session, lambda ref: labels.add_tags(ref, tags))
 
 
@@ -26,13 +26,23 @@ def remove_tags(
     labels: LabelStore, sessions: Iterable[Found], tags: Sequence[str]
 ) -> Iterator[tuple[SessionRef, Labels]]:
     """Remove the tags from one session after the other, and yield the labels of each."""
-    for _, session in sessions:
+    for _, session in _changeable(sessions):
         yield ref_of(session), labels.remove_tags(ref_of(session), tags)
 
 
 def set_title(labels: LabelStore, reader: SessionReader, session: Session, title: str) -> Labels:
     """Give the session a title of chatstore's own, or remove it if `title` is empty."""
+    [(reader, session)] = _changeable([(reader, session)])
     return _changed(labels, reader, session, lambda ref: labels.set_title(ref, title))
+
+
+def _changeable(sessions: Iterable[Found]) -> Sequence[Found]:
+    """The sessions. Raises Conflict, before anything is changed, if several documents have the id of one."""
+    found = list(sessions)
+    for _, session in found:
+        if session.shared_id is not None:
+            raise session.shared_id.rejection()
+    return found
 
 
 def _changed(

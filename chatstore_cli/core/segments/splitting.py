@@ -50,14 +50,14 @@ def growth_of(document: DocumentSize, now: datetime) -> Growth:
 
 
 def existing_head(stores: Mapping[str, SegmentStore], session_id: str) -> HeadSize:
-    """The size of a session's document. Raises NotFound, and Conflict if two layouts have the session."""
+    """The size of a session's document. Raises NotFound, and Conflict if two layouts or documents have the id."""
     heads = [head for store in stores.values() if (head := store.head(session_id)) is not None]
     if not heads:
         raise NotFound(kind_of_thing="session", name=session_id, where=f" in {' or '.join(stores)}")
     if len(heads) > 1:
         what = f"Session {session_id!r} is in the layouts {' and '.join(head.layout for head in heads)}."
         raise Conflict(what=what, hint=f"Choose one: --layout {heads[0].layout}.")
-    return heads[0]
+    return _of_one_document(heads[0])
 
 
 def largest_documents(sizes: Iterable[DocumentSizes], limit: int, at_least_bytes: int) -> list[DocumentSize]:
@@ -169,16 +169,23 @@ class Splitting:
         result.messages, result.reads_the_same = abs(messages), messages >= 0
 
     def _head_of(self, listed: HeadSize) -> HeadSize:
-        """The document that this session id finds. Raises Conflict if it is not the listed one, NotFound if none is found."""
+        """The document that this session id finds. Raises NotFound, and Conflict if several documents have the id."""
         head = self._stores[listed.layout].head(listed.session_id)
         if head is None:
             hint = "It was deleted meanwhile, or its id has a type that cannot be looked up."
             where = f" in {listed.layout}"
             raise NotFound(kind_of_thing="session", name=listed.session_id, where=where, hint=hint)
-        if listed.document is not None and head.document != listed.document:
+        if listed.document is not None and _of_one_document(head).document != listed.document:
             what = f"Another document has the same id ({head.document}), and that one is read as this session."
             raise Conflict(what=what, hint=f"Give {listed.document} a chat_id of its own.")
-        return head
+        return _of_one_document(head)
+
+
+def _of_one_document(head: HeadSize) -> HeadSize:
+    """The head. Raises Conflict if several documents have the id: their segments would have the same ids too."""
+    if head.shared_id is not None:
+        raise head.shared_id.rejection()
+    return head
 
 
 def reads_the_same(seen: list[bytes], messages: Iterable[Message]) -> int:

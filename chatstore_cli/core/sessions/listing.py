@@ -14,6 +14,7 @@ from chatstore_cli.core.readers import (
     InvalidNumbers,
     find_session,
     foreign_of,
+    notes_on,
     remarks_of,
     split_by_answer,
     unaddressable_of,
@@ -217,7 +218,7 @@ def show_session(
             last_messages = read(MessageSelection(last=last), last)
     expiry = reader.expiry(session_id) if isinstance(reader, ReaderWithExpiry) else None
     [session] = labelled([session], labels)
-    notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]
+    notes = [*notes_on(session), *(labels.remarks if labels is not None else ())]
     shown = NO_ARTIFACTS
     try:
         if artifacts is not None and session.layout == WORKFLOW_LAYOUT:

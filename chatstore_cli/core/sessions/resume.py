@@ -6,10 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from chatstore_cli.core.choices import require_one_of
 from chatstore_cli.core.readers import find_session
-from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
-from chatstore_cli.domain.quantities import alternatives
 from chatstore_cli.domain.queries import MessageSelection
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
@@ -46,13 +45,14 @@ class ResumedHistory:
 
     def notes(self) -> list[str]:
         """The notices about the transcript."""
+        shared = [] if self.session.shared_id is None else [self.session.shared_id.note()]
         left_out = f"Messages of the general agent that were left out (--include-general keeps them): {self.left_out}"
         if self.left_out and not self.messages:
             left_out = (
                 f"Every selected message of session {self.session.session_id!r} is the general agent's, so none was "
                 f"written: {self.left_out} left out. To keep them, add --include-general."
             )
-        return ([left_out] if self.left_out else []) + self.repairs.notes()
+        return shared + ([left_out] if self.left_out else []) + self.repairs.notes()
 
     def _selected(self) -> Iterator[Message]:
         selection = self._selection
@@ -124,7 +124,6 @@ def open_history(
     Raises BadValue for an unknown format before it opens a reader, NotFound for an unknown session, and Conflict if two
     layouts have the id.
     """
-    if transcript not in TRANSCRIPTS:
-        raise BadValue(name="--as", value=transcript, expected=alternatives(list(TRANSCRIPTS)))
+    require_one_of("--as", transcript, TRANSCRIPTS)
     reader, session = find_session(readers(), session_id)
     return ResumedHistory(reader, session, selection, TRANSCRIPTS[transcript], group_turns_only=transcript == AG2)

@@ -46,11 +46,12 @@ class SessionOrder:
         """The order of a text such as `cost` or `created:asc`, by one of the fields. Raises BadValue."""
         field, colon, direction = text.partition(":")
         if field not in fields or (colon and direction not in _DIRECTIONS):
-            from chatstore_cli.core.similar import did_you_mean
+            from chatstore_cli.core.choices import not_one_of
 
             expected = f"{alternatives(fields)}, with :asc or :desc at its end if needed"
-            hint = did_you_mean(field, fields) if field not in fields else "Write :asc or :desc."
-            raise BadValue(name="--sort", value=text, expected=expected, hint=hint)
+            if field not in fields:
+                raise not_one_of("--sort", field, fields, expected=expected)
+            raise BadValue(name="--sort", value=text, expected=expected, hint="Write :asc or :desc.")
         return cls(field, _DIRECTIONS[direction] if colon else field in _NUMBERS)
 
     @property

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 
+from chatstore_cli.core.choices import require_one_of
 from chatstore_cli.core.usage.running_sum import GroupKey, RunningSum
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.usage_ledger import TIME_KEYS
@@ -40,6 +41,14 @@ class UsageOrder(StrEnum):
 
 _ID_NAMES = {UsageGrouping.TENANT: "tenant_id", UsageGrouping.USER: "user_id", UsageGrouping.SESSION: "session_id"}
 """The row keys of groupings by an id. Any other grouping is its own row key. Rows of sessions have `layout` too."""
+
+
+def groupings_named(name: str, text: str) -> list[UsageGrouping]:
+    """The groupings of a text such as `day,model`, each once. Raises BadValue with this name of the option."""
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        require_one_of(name, word, tuple(UsageGrouping))
+    return list(dict.fromkeys(map(UsageGrouping, words)))
 
 
 def row_keys(groupings: Sequence[UsageGrouping]) -> list[str]:

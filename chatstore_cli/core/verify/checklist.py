@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chatstore_cli.core.choices import not_one_of
 from chatstore_cli.domain.checks import CheckResult, CheckStatus
-from chatstore_cli.domain.errors import BadValue, ChatstoreError
+from chatstore_cli.domain.errors import ChatstoreError
 
 READ_ONLY = "it writes, and --read-only is set"
 _SHOWN = 3
@@ -91,7 +92,7 @@ def selected(checks: Sequence[Check], only: Collection[str], skip: Collection[st
     for option, selection in (("--only", only), ("--skip", skip)):
         for name in selection:
             if name not in names:
-                raise BadValue(name=option, value=name, expected=f"one of the checks {', '.join(names)}")
+                raise not_one_of(option, name, names, expected=f"one of the checks {', '.join(names)}")
     return [check for check in checks if (not only or check.name in only) and check.name not in skip]
 
 

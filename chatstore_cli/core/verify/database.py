@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Protocol
 
 from chatstore_cli.core.indexes import check_indexes, is_finding
@@ -22,7 +23,7 @@ from chatstore_cli.core.verify.checklist import (
 from chatstore_cli.core.verify.sessions import sequence_verdict, size_verdict
 from chatstore_cli.core.verify.threads import thread_verdict
 from chatstore_cli.domain.clocks import differing_clocks
-from chatstore_cli.domain.errors import Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, Unreachable
 from chatstore_cli.domain.foreign import (
     CollectionContents,
     is_another_products,
@@ -30,7 +31,7 @@ from chatstore_cli.domain.foreign import (
     missing_collections_notice,
     unread_collections,
 )
-from chatstore_cli.domain.indexes.findings import IndexState
+from chatstore_cli.domain.indexes.findings import IndexFinding, IndexState
 from chatstore_cli.domain.indexes.ports import DocumentDates, DocumentSamples, IndexStore, ServerProbe
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.migrations import MigrationState
@@ -41,6 +42,8 @@ OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
 """The supported versions of MongoDB: 5.0 to 8.x."""
 LATE_DELETION = timedelta(minutes=5)
 """The server deletes expired documents once a minute."""
+MOST_COMPARED = 100_000
+"""Documents of a collection among which duplicates are looked for."""
 _NOT_OURS = "it writes, and no collection of the database is chatstore's own"
 _NO_EXPIRY = "no collection exists whose documents expire"
 
@@ -226,7 +229,8 @@ class DatabaseChecks:
         not_yet = f"not created yet: {', '.join(absent)}" if absent else ""
         if wrong := [finding for finding in findings if is_finding(finding)]:
             names = shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
-            return failed(names, "Run chatstore indexes check for details, chatstore indexes apply to create them.")
+            hint = "Run chatstore indexes check for details, chatstore indexes apply to create them."
+            return failed("; ".join([names, *self._duplicates(wrong)]), hint)
         others = f"{', '.join(foreign)} not compared: mainly documents of another product" if foreign else ""
         unfit = f"{', '.join(unsuitable)} not compared: see the check collections" if unsuitable else ""
         if not findings:
@@ -238,6 +242,26 @@ class DatabaseChecks:
         words = {IndexState.OK: "as expected", IndexState.UNNEEDED: "not needed any more", IndexState.OTHER: "other"}
         parts = [f"{count} {words[state]}" for state, count in counts.items() if count or state is IndexState.OK]
         return passed("; ".join(filter(None, [*parts, others, unfit, not_yet])))
+
+    def _duplicates(self, wrong: Sequence[IndexFinding]) -> Iterator[str]:
+        """The values that several documents have, because a unique index is missing. All searches share one time limit."""
+        deadline = monotonic() + self.seconds
+        for spec in (each.spec for each in wrong if each.spec is not None and not (each.stored and each.stored.unique)):
+            if not spec.unique:
+                continue
+            store, seconds = self.database.index_store, deadline - monotonic()
+            try:
+                found = None if seconds <= 0 else store.duplicates(spec, seconds, MOST_COMPARED)
+            except ChatstoreError as error:  # the missing index is the finding
+                yield f"duplicates were not looked for: {error.message}"
+                continue
+            if found is None:
+                yield f"looking for duplicates in {spec.collection} took longer than {self.seconds:g} seconds"
+            elif found:
+                fields = ", ".join(field for field, _ in spec.keys)
+                yield f"{spec.collection} has duplicates of {fields}: {found}"
+            elif self.database.document_dates.documents(spec.collection) > MOST_COMPARED:
+                yield f"no duplicates among {MOST_COMPARED:,} documents of {spec.collection}; the others were not compared"
 
     def ttl_types(self) -> Verdict:
         """The fields by which documents expire contain dates: other values never expire."""

@@ -83,13 +83,15 @@ class ChatLifecycle:
     def apply(
         self, action: StatusAction, chat_id: str, tenant_id: str | None = None, reason: str | None = None
     ) -> Transition:
-        """Apply the action. Raises NotFound, and Conflict, which names the session's state, if it is not allowed."""
+        """Apply the action. Raises NotFound, and Conflict if it is not allowed, or if several documents have the id."""
         checked_id("chat_id", chat_id)
         if reason is not None and not isinstance(reason, str):
             raise BadValue(name="reason", value=f"<{type(reason).__name__}>", expected="text")
 
         def attempt() -> Transition | None:
             state = self._chats.existing(chat_id, tenant_id)
+            if state.shared_id is not None:
+                raise state.shared_id.rejection()
             change = change_of(action, state, _storable(reason))
             if change is None:
                 return Transition(state.chat_id, state.status, state.paused, changed=False)

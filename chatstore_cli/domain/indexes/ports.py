@@ -34,6 +34,12 @@ class IndexStore(Protocol):
     def create(self, spec: IndexSpec, name: str) -> None:
         """Build an index, however long it takes. Raises Conflict, naming values, if values must be unique and are not."""
 
+    def duplicates(self, spec: IndexSpec, seconds: float, most_documents: int | None = None) -> str | None:
+        """A few values of a unique index that several documents have, as text; empty if none has.
+
+        Only the first `most_documents` that the index would have are read. None if the time limit passed.
+        """
+
     def drop(self, collection: str, name: str) -> None:
         """Drop an index, if it exists."""
 

@@ -16,6 +16,7 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.segments import DocumentFull
 from chatstore_cli.domain.session import Session, SessionStatus
+from chatstore_cli.domain.shared_ids import SharedId
 from chatstore_cli.domain.workflow.events import AgentTurn
 
 
@@ -55,6 +56,8 @@ class ChatState:
     expected_echo: ExpectedEcho | None
     addressed_to: str | None
     guard: Any
+    shared_id: SharedId | None = None
+    """If several documents have the id: known after `load`."""
 
     @property
     def is_at_start(self) -> bool:

@@ -25,7 +25,8 @@ from chatstore_cli.mongo.agent_sessions.documents import (
 )
 from chatstore_cli.mongo.bson_values import stored_instant, whole_number
 from chatstore_cli.mongo.collections import acknowledged
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import document_id_condition
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore

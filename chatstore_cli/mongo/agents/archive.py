@@ -15,7 +15,8 @@ from chatstore_cli.mongo.agents.documents import to_version
 from chatstore_cli.mongo.agents.index_specs import version_index_spec
 from chatstore_cli.mongo.agents.own_agents import OWN_VERSIONS
 from chatstore_cli.mongo.collections import acknowledged, collection_facts, require_exact_ids
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import id_text
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore

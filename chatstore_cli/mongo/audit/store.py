@@ -15,6 +15,7 @@ from chatstore_cli.domain.audit import Reading
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.mongo.collections import require_exact_ids
 from chatstore_cli.mongo.connection import Connection, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.own_documents import HasType, OwnDocuments, all_of
@@ -23,7 +24,6 @@ OWN_READINGS = OwnDocuments(
     OwnKind("a reading", "readings", "sessions"),
     all_of(HasType("_id", "object", (dict,)), HasType("read_at", "date", (datetime,))),
 )
-_DUPLICATE = 11000
 
 
 class MongoAudit:
@@ -50,5 +50,5 @@ class MongoAudit:
 def _are_all_duplicates(error: BulkWriteError) -> bool:
     details = error.details or {}
     return not details.get("writeConcernErrors") and all(
-        each["code"] == _DUPLICATE for each in details.get("writeErrors", ())
+        each["code"] == DUPLICATE_KEY for each in details.get("writeErrors", ())
     )

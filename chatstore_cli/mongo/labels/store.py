@@ -10,11 +10,11 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import Conflict, NotAllowed, Unreachable
+from chatstore_cli.domain.errors import Conflict, MissingRight, Unreachable
 from chatstore_cli.domain.labels import MOST_TAGS, Labels, SessionRef
 from chatstore_cli.mongo.collections import collection_facts, require_exact_ids
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import lacks_right, require_own
+from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.identifiers import is_storable
 from chatstore_cli.mongo.labels.documents import OWN_LABELS, label_id, session_of, to_labels
 
@@ -48,9 +48,7 @@ class MongoLabels:
                 while some := list(islice(waiting, _AT_ONCE)):
                     rows = self._labels.find({"_id": {"$in": list(map(label_id, some))}})
                     found |= {session: to_labels(row) for row in rows if (session := session_of(row)) is not None}
-        except NotAllowed as error:
-            if not lacks_right(error):
-                raise
+        except MissingRight:
             self.remarks = [f"This user may not read {self.collection}, so its titles and tags are not shown."]
         except Unreachable as error:
             if not self._are_optional:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import Conflict, NotAllowed
+from chatstore_cli.domain.errors import Conflict, MissingRight
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.agent_states.documents import OWN_STATES, state_index_spec
 from chatstore_cli.mongo.agents.collection import chosen_collection
@@ -11,7 +11,7 @@ from chatstore_cli.mongo.agents.index_specs import agent_index_specs, version_in
 from chatstore_cli.mongo.agents.own_agents import OWN_AGENTS, OWN_VERSIONS
 from chatstore_cli.mongo.call_sessions.documents import OWN_CALL_SESSIONS, call_session_index_specs
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in, lacks_right
+from chatstore_cli.mongo.foreign_documents import collection_names, foreign_in
 from chatstore_cli.mongo.phone_numbers.documents import OWN_BINDINGS, binding_index_spec
 
 
@@ -31,8 +31,8 @@ def indexes_of_agents(connection: Connection, settings: Settings, *, is_named: b
     try:
         agents = chosen_collection(connection, names)
         own = {agents: (OWN_AGENTS, agent_index_specs(agents)), **own}
-    except (Conflict, NotAllowed) as error:
-        if is_named or (isinstance(error, NotAllowed) and not lacks_right(error)):
+    except (Conflict, MissingRight):
+        if is_named:
             raise
     existing = set(collection_names(connection))
 
@@ -41,8 +41,8 @@ def indexes_of_agents(connection: Connection, settings: Settings, *, is_named: b
             return is_named
         try:
             found = foreign_in(connection, name, own[name][0])
-        except NotAllowed as error:  # most likely another product's: the user has rights on the collections of chats
-            if is_named or not lacks_right(error):
+        except MissingRight:  # most likely another product's: the user has rights on the collections of chats
+            if is_named:
                 raise
             return False
         return not found.is_mainly_foreign and (is_named or found.looked_at > 0)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, MissingRight, NotAllowed, Unreachable
 from chatstore_cli.mongo.collections import collection_facts
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
-from chatstore_cli.mongo.foreign_documents import lacks_right
 from chatstore_cli.mongo.layouts.registry import collections_of
 
 SECONDS_TRUSTED = 5.0
@@ -66,11 +65,9 @@ class ReadRights:
                 status = database.command(
                     {"connectionStatus": 1, "showPrivileges": True}, read_preference=database.read_preference
                 )
-        except NotAllowed as error:
-            if not lacks_right(error):  # the login failed
-                raise
+        except MissingRight:
             return None
-        except Unreachable:
+        except (NotAllowed, Unreachable):  # the login failed, or no server answers
             raise
         except ChatstoreError:  # most likely another database behind MongoDB's protocol
             return None
@@ -85,9 +82,7 @@ class ReadRights:
         try:
             with driver_errors(f"reading {name}"):
                 self._connection.collection(name).find_one({}, {"_id": 1})
-        except NotAllowed as error:
-            if not lacks_right(error):
-                raise
+        except MissingRight:
             return False
         return True
 

@@ -15,13 +15,13 @@ from chatstore_cli.domain.indexes.ports import CollectionOptions
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.collection_facts import CollectionKind, collation_text
 from chatstore_cli.mongo.collections import collection_facts, why_unsuitable
-from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors, within_limit
 from chatstore_cli.mongo.exact import bytewise
 from chatstore_cli.mongo.foreign_documents import collection_names
 from chatstore_cli.mongo.stored_indexes import stored_indexes
 
 _DUPLICATES_SHOWN = 3
-_DUPLICATE_SEARCH_MILLISECONDS = 10_000
+_DUPLICATE_SEARCH_SECONDS = 10
 _NOT_FOUND = {26, 27}  # NamespaceNotFound, IndexNotFound
 
 
@@ -81,7 +81,7 @@ class MongoIndexStore:
                 return  # another process creates the same index at this moment
             fields = ", ".join(field for field, _ in spec.keys)
             raise Conflict(
-                what=f"Cannot create index {name} on {spec.collection}: {fields} is not unique: {self._duplicates(spec)}.",
+                what=f"Cannot create index {name} on {spec.collection}: {fields} is not unique: {self._named_duplicates(spec)}.",
                 hint="Give these documents different values, or delete the duplicates, then run the command again.",
                 duplicates=True,
             ) from error
@@ -104,24 +104,30 @@ class MongoIndexStore:
         with driver_errors(f"changing index {index.name} of {index.collection}"):
             self._patient.database.command("collMod", index.collection, index={"name": index.name, **options})
 
-    def _duplicates(self, spec: IndexSpec) -> str:
-        """A few values that several documents have, as text; the search has a time limit."""
+    def duplicates(self, spec: IndexSpec, seconds: float, most_documents: int | None = None) -> str | None:
+        collection = self._connection.collection(spec.collection)
         fields = [field for field, _ in spec.keys]
         pipeline: list[Document] = [
             {"$match": dict(spec.partial_filter or {})},
+            *([] if most_documents is None else [{"$limit": most_documents}]),
             {"$group": {"_id": [{"$ifNull": [f"${field}", None]} for field in fields], "count": {"$sum": 1}}},
             {"$match": {"count": {"$gt": 1}}},
             {"$limit": _DUPLICATES_SHOWN},
         ]
+        limits: dict[str, Any] = {} if self._connection.in_memory else {"maxTimeMS": max(1, int(seconds * 1000))}
+        found = within_limit(
+            f"looking for duplicates in {spec.collection}",
+            lambda: list(collection.aggregate(pipeline, allowDiskUse=True, **limits)),
+        )
+        return None if found is None else ", ".join(_duplicate_text(row["_id"], row["count"]) for row in found)
+
+    def _named_duplicates(self, spec: IndexSpec) -> str:
+        """A few values that several documents have, for the error that reports them."""
         try:
-            with driver_errors(f"looking for duplicates in {spec.collection}"):
-                limits: dict[str, Any] = {"allowDiskUse": True, "maxTimeMS": _DUPLICATE_SEARCH_MILLISECONDS}
-                duplicates = list(self._connection.collection(spec.collection).aggregate(pipeline, **limits))
-        except (
-            ChatstoreError
-        ) as error:  # the duplicates are the error to report; this one only explains why none is named
+            found = self.duplicates(spec, _DUPLICATE_SEARCH_SECONDS)
+        except ChatstoreError as error:  # it only explains why none is named
             return f"several documents have the same value (looking up which ones failed: {error})"
-        return ", ".join(_duplicate_text(row["_id"], row["count"]) for row in duplicates)
+        return found or "several documents have the same value (looking up which ones took too long)"
 
 
 def _duplicate_text(values: list[Any], count: int) -> str:

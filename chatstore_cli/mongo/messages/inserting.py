@@ -12,7 +12,8 @@ from pymongo.collection import Collection
 from chatstore_cli.domain.errors import ChatstoreError, NotAllowed, Unreachable
 from chatstore_cli.domain.journal import Entry
 from chatstore_cli.domain.message_store import Inserted
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Document, driver_errors
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY, RETRYABLE_CODES
 from chatstore_cli.mongo.messages.documents import flaw_of_document
 
 _NOT_ABOUT_A_DOCUMENT = {1, 8, 13, 18, 24, 26, 33, 46, 63, 70, 71, 72, 73, 96, 115, 117, 125, 136, 146, 150, 166}

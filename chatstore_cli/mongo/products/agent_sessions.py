@@ -21,6 +21,7 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection, SessionKey, SessionQuery
 from chatstore_cli.domain.session import COUNT_CAP, Session, SessionStatus
 from chatstore_cli.domain.session_reader import NameField, NameTotal
+from chatstore_cli.domain.shared_ids import MOST_NAMED, SharedId
 from chatstore_cli.mongo.addressable import AddressableSessions
 from chatstore_cli.mongo.agent_sessions.documents import (
     OWN_AGENT_SESSIONS,
@@ -32,10 +33,11 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors, 
 from chatstore_cli.mongo.foreign_documents import ForeignLookup
 from chatstore_cli.mongo.identifiers import (
     addressable_id,
+    document_id_condition,
     id_values,
     is_storable,
 )
-from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT, perhaps_in_period
 from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.products.agent_session_messages import StoredAgentMessages, to_message
@@ -65,7 +67,9 @@ class AgentSessionsLayout:
         milliseconds = max(1, int(settings.mongo.timeout_seconds * 1000))
         self._counts = MessageCounts(self._messages, in_memory=connection.in_memory, milliseconds=milliseconds)
         self._lookup = ForeignLookup(connection, self._name, OWN_AGENT_SESSIONS)
-        self._addressable = AddressableSessions(self._locate, in_memory=connection.in_memory)
+        self._addressable = AddressableSessions(
+            lambda session_id: next(iter(self._located(session_id)), None), in_memory=connection.in_memory
+        )
         self.remarks: list[str] = []
 
     @property
@@ -143,15 +147,17 @@ class AgentSessionsLayout:
 
     def find(self, session_id: str, count_to: int | None = None) -> Session | None:
         """One session with the number of its messages; None if it does not exist."""
-        document = self._locate(session_id)
-        if document is None:
+        found = self._located(session_id)
+        if not found:
             return None
+        shared_id = self._shared_id(session_id, found[0]["_id"]) if len(found) > 1 else None
+        session = replace(_to_session(found[0]), shared_id=shared_id)
         with driver_errors(f"counting the messages of session {session_id!r} in {self._messages_name}"):
-            return self._with_counts([_to_session(document)], NO_COUNT_LIMIT if count_to is None else count_to)[0]
+            return self._with_counts([session], NO_COUNT_LIMIT if count_to is None else count_to)[0]
 
     def messages(self, session_id: str, selection: MessageSelection) -> Iterator[Message]:
         """A session's messages in the order of their times, streamed. Raises NotFound."""
-        if self._locate(session_id) is None:
+        if not self._located(session_id):
             raise NotFound(kind_of_thing="session", name=session_id, where=f" in {self._name}")
         return self._stored.read(session_id, selection)
 
@@ -235,7 +241,8 @@ class AgentSessionsLayout:
     def _all(self, query: SessionQuery) -> Iterable[Any]:
         if self._in_memory:
             return filter(OWN_AGENT_SESSIONS.matches, self._sessions.find())
-        return self._sessions.aggregate([{"$match": {"$and": _conditions(query)}}, {"$project": _FACTS}])
+        matching = [*_conditions(query), *perhaps_in_period(query, "updated_at")]
+        return self._sessions.aggregate([{"$match": {"$and": matching}}, {"$project": _FACTS}])
 
     def _fitting(self, rows: Iterable[Any], query: SessionQuery, after: SessionKey | None) -> Iterator[Session]:
         """The sessions of the rows that match, are below `after`, and have an id that finds them."""
@@ -245,18 +252,28 @@ class AgentSessionsLayout:
             if is_below and query.matches(session) and self._addressable(session, row):
                 yield session
 
-    def _locate(self, session_id: str) -> Document | None:
-        """The facts of the session with this id, of any type; None if it does not exist."""
+    def _located(self, session_id: str) -> list[Document]:
+        """The facts of the session with this id, of any type, and of one more document with it; empty without any."""
         if not self._exists():
-            return None
+            return []
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
             for value in id_values(session_id):
                 condition = {"session_id": {"$eq": value, "$not": {"$type": "array"}}}
-                for row in self._sessions.find(condition, _FACTS).limit(2):
-                    if OWN_AGENT_SESSIONS.matches(row):
-                        return dict(row)
+                if found := self._own_rows(condition, 2):
+                    return found
             self._lookup.take()
-        return None
+        return []
+
+    def _own_rows(self, condition: Document, limit: int) -> list[Document]:
+        rows = self._sessions.find(condition, _FACTS).limit(limit)
+        return [dict(row) for row in rows if OWN_AGENT_SESSIONS.matches(row)]
+
+    def _shared_id(self, session_id: str, shown: Any) -> SharedId:
+        """The id that other documents have too. `shown` is the `_id` of the one that is read."""
+        with driver_errors(f"looking up session {session_id!r} in {self._name}"):
+            rows = self._own_rows({"session_id": document_id_condition(session_id)}, MOST_NAMED)
+        others = [row["_id"] for row in rows if repr(row["_id"]) != repr(shown)]
+        return SharedId(self._name, "session_id", session_id, tuple(map(str, [shown, *others][:MOST_NAMED])))
 
     def _with_counts(self, sessions: list[Session], cap: int) -> list[Session]:
         ids = [session.session_id for session in sessions]

@@ -24,7 +24,8 @@ from chatstore_cli.core.search.word_filter import SIZES, bits_of, word_filter
 from chatstore_cli.domain.foreign import OwnKind
 from chatstore_cli.domain.times import as_utc
 from chatstore_cli.mongo.collections import collection_facts, require_exact_ids
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.own_documents import HasType, OwnDocuments, all_of, has_any
 from chatstore_cli.mongo.search.batches import MILLISECONDS
 

@@ -24,6 +24,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors, 
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.indexed_types import perhaps_in_period
 from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.session_documents.collection import LightCollection, SessionCollection
@@ -152,13 +153,13 @@ class DocumentLayout(ABC):
         """The facts of the session with that chat_id, or else that `_id` (its text, or its ObjectId's hex); else None."""
         if self.is_absent():
             return None
-        row = self._collection.locate(session_id, self._facts)
-        if row is None:
+        located = self._collection.locate_shared(session_id, self._facts)
+        if located is None:
             self._lookup.take()
             return None
         with driver_errors(f"looking up session {session_id!r} in {self._name}"):
-            session = self._collection.to_session(row)
-            return self._reader.with_moved_messages([session], {session.session_id: row})[0]
+            session = replace(self._collection.to_session(located.row), shared_id=located.shared_id)
+            return self._reader.with_moved_messages([session], {session.session_id: located.row})[0]
 
     within = staticmethod(time_limit)
     orders_by_sequence: Literal[True] = True
@@ -205,7 +206,11 @@ class DocumentLayout(ABC):
         """Every session that matches."""
         if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
             return
-        match: Document = {"$and": [self._own.filter(), *({"$or": either} for either in branches(query))]}
+        filters = [
+            *({"$or": either} for either in branches(query)),
+            *perhaps_in_period(query, self.shape.updated_field),
+        ]
+        match: Document = {"$and": [self._own.filter(), *filters]}
         if query.among is not None:
             ids = {"$in": [value for each in query.among for value in id_values(each)]}
             match["$or"] = [{field: ids} for field in self.shape.id_fields]
@@ -286,8 +291,8 @@ class DocumentLayout(ABC):
         require_own(self._connection, self._name, self._own)
         require_own(self._connection, self._segments.name, self.shape.own_segments)
         document = self._collection.locate(session_id)
-        if document is not None:
-            self._collection.require_only_one(session_id)  # several would share segments and usage
+        if document is not None and (shared_id := self._collection.shared_id(session_id, document["_id"])) is not None:
+            raise shared_id.rejection()  # the documents share segments and usage
         segments = list(self._reader.segment_ids([session_id]))
         return [
             *self._usage_parts(session_id, keep_usage),

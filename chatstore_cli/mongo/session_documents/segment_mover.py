@@ -105,14 +105,15 @@ class MongoSegmentStore:
 
     def head(self, session_id: str) -> HeadSize | None:
         facts = {"count": {"$size": MESSAGES_OR_EMPTY}, "size": {"$bsonSize": "$$ROOT"}, LAST_SEGMENT: 1}
-        row = self._collection.locate(session_id, facts)
-        if row is None:
+        located = self._collection.locate_shared(session_id, facts)
+        if located is None:
             return None
+        row, shared_id = located
         document = repr(row["_id"])
         if self._in_memory:
-            return HeadSize(self._shape.layout, session_id, 0, 0, document=document)
+            return HeadSize(self._shape.layout, session_id, 0, 0, document=document, shared_id=shared_id)
         last_segment = whole_number(row.get(LAST_SEGMENT))
-        return HeadSize(self._shape.layout, session_id, row["size"], row["count"], last_segment, document)
+        return HeadSize(self._shape.layout, session_id, row["size"], row["count"], last_segment, document, shared_id)
 
     def check_index(self) -> None:
         """On the first call, create the index of a small segments collection, or warn if a large one does not have it."""

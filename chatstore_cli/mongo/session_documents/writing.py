@@ -13,15 +13,16 @@ import pymongo.errors as driver
 from bson.raw_bson import RawBSONDocument
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, Conflict, MissingRight, Unreachable
 from chatstore_cli.domain.segments import DocumentFull
 from chatstore_cli.mongo.bson_values import whole_number
 from chatstore_cli.mongo.collections import collation_warning
-from chatstore_cli.mongo.connection import RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import MISSING_RIGHT, RETRYABLE_CODES
 from chatstore_cli.mongo.exact import exactly, own_collation, reject_equal_id, text_range
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.session_documents.collection import SessionCollection
+from chatstore_cli.mongo.session_documents.collection import Located, SessionCollection
 from chatstore_cli.mongo.session_documents.documents import session_id_of
 from chatstore_cli.mongo.session_documents.encoding import plain_update
 from chatstore_cli.mongo.session_documents.heads import Head, facts_of, head_of, writing_facts
@@ -63,6 +64,11 @@ class DocumentWriter:
     def facts(self, session_id: str) -> Document | None:
         """The facts of a session's document; None if there is no such session."""
         return self._computed(self.collection.locate(session_id, self._facts))
+
+    def facts_shared(self, session_id: str) -> Located | None:
+        """The same, and whether other documents have the session's id."""
+        located = self.collection.locate_shared(session_id, self._facts)
+        return None if located is None else located._replace(row=self._computed(located.row) or {})
 
     def facts_again(self, head: Head) -> Document | None:
         """The facts of the same document as it is now."""
@@ -220,8 +226,8 @@ def _raise_failure(answer: Mapping[str, Any], doing: str) -> None:
             raise _DocumentTooLarge
         if code in RETRYABLE_CODES:
             raise Unreachable(what=f"{doing}: {failure.get('errmsg', '')}", hint="Try again.")
-        if code == 13:
-            raise NotAllowed(what=f"{doing}: {failure.get('errmsg', '')}", hint="Check user, password and roles.")
+        if code == MISSING_RIGHT:
+            raise MissingRight(what=f"{doing}: {failure.get('errmsg', '')}", hint="Check user, password and roles.")
         if code in _TYPE_MISMATCHES:
             # A field that only chatstore writes, `echoes` or `run_ends`, is not an array.
             reason = str(failure.get("errmsg", ""))[:200]

@@ -25,7 +25,8 @@ from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.mongo.bson_values import whole_number
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, Document
+from chatstore_cli.mongo.connection import Document
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.exact import own_collation, reject_equal_id
 from chatstore_cli.mongo.threads.batches import batches, ids_at_once
 from chatstore_cli.mongo.threads.database import Missing, Repeat, Session, ThreadDatabase

@@ -16,7 +16,8 @@ from chatstore_cli.domain.errors import ChatstoreError, Conflict, NotAllowed
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.mongo.collections import acknowledged
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY, RETRYABLE_CODES
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.threads.index_specs import index_specs, message_index_spec

@@ -15,7 +15,8 @@ from chatstore_cli.core.threads.repetition import thread_exists
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread
 from chatstore_cli.domain.times import Clock, to_milliseconds
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, Document, driver_errors
+from chatstore_cli.mongo.connection import Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.threads.adding import stored_repetitions
 from chatstore_cli.mongo.threads.batches import batches, ids_at_once
 from chatstore_cli.mongo.threads.database import Session, ThreadDatabase

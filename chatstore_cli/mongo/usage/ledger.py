@@ -20,7 +20,8 @@ from chatstore_cli.domain.usage_ledger import (
     LedgerRow,
     UsageSnapshot,
 )
-from chatstore_cli.mongo.connection import DUPLICATE_KEY, RETRYABLE_CODES, Connection, Document, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
+from chatstore_cli.mongo.error_codes import DUPLICATE_KEY, RETRYABLE_CODES
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import id_condition, is_storable
 from chatstore_cli.mongo.ledger_layouts import within_layout

@@ -52,7 +52,10 @@ class MongoChatWriter:
         self._name, self._sessions = documents.name, documents.collection.sessions
 
     def load(self, chat_id: str) -> ChatState | None:
-        return self._state(self._documents.facts(chat_id))
+        located = self._documents.facts_shared(chat_id)
+        if located is None:
+            return None
+        return replace(state_of(located.row, self._documents.head(located.row)), shared_id=located.shared_id)
 
     def _state(self, facts: Document | None) -> ChatState | None:
         return None if facts is None else state_of(facts, self._documents.head(facts))

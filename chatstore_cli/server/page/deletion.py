@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from chatstore_cli.core.sessions.removal import Removal, plan_removal
 from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.render.rows.sessions import removal_row
 from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.requests import Administrator, Served
@@ -55,4 +56,7 @@ async def delete(services: Served, access: Administrator, named: SessionToDelete
 def _removal(services: Services, access: Access, layout: str, session_id: str) -> Removal:
     readers = services.stores.session_readers(layout)
     reader, found = visible_session(readers, session_id, access)
+    if found.shared_id is not None and access.tenants is not None:  # the other documents may be another tenant's
+        hint = "A user with a key for all tenants can see which ones they are."
+        raise Conflict(what=f"Several documents have the id {found.session_id!r}.", hint=hint)
     return plan_removal([reader], found.session_id, labels=shown_labels(services.stores, layout))

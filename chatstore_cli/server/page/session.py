@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
+from chatstore_cli.core.readers import notes_on
 from chatstore_cli.core.sessions.message_page import message_page, page_around, page_before, start_of
 from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone, is_at
 from chatstore_cli.domain.api_keys import Access, Right
@@ -24,7 +25,7 @@ from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.page.shell import RequestedView
 from chatstore_cli.server.page.turns import turns_of
 from chatstore_cli.server.requests import Reader, Served
-from chatstore_cli.server.routes.store_query import readable_session
+from chatstore_cli.server.routes.store_query import notes_of_session, readable_session
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.labels import shown_labels
 
@@ -142,7 +143,7 @@ async def session(
     def values() -> dict[str, Any]:
         return {
             "session": found,
-            "note": page.note,
+            "notes": [*([page.note] if page.note else []), *notes_of_session(access, found, notes_on(found))],
             "facts": facts_of(found, TimeDisplay(view.zone)),
             "can_delete": can_delete,
             "turns": turns_of(page.messages, wanted),

@@ -42,6 +42,7 @@ from chatstore_cli.server.routes.store_query import (
     User,
     Workflow,
     Zone,
+    notes_of_session,
     readable_session,
     shown_notes,
     wanted_tenants,
@@ -228,7 +229,8 @@ async def session(
     if view.first_messages or view.last_messages:
         await note_reading(services, access, [(view.session.layout, view.session.session_id)])
     row = session_view_row(view.session, view.first_messages, view.last_messages, view.expiry)
-    return StoredJson({**row, **artifact_values(view.artifacts), "notes": view.notes})
+    notes = notes_of_session(access, view.session, view.notes)
+    return StoredJson({**row, **artifact_values(view.artifacts), "notes": notes})
 
 
 @router.get("/session/messages", response_class=StoredJson, responses={200: {"model": MessageList}})

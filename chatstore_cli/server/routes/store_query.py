@@ -92,6 +92,12 @@ def shown_notes(access: Access, of_collections: Sequence[str], notes: Sequence[s
     return [note for note in dict.fromkeys(notes) if note not in hidden]
 
 
+def notes_of_session(access: Access, session: Session, notes: Sequence[str]) -> list[str]:
+    """The notices about one session. Other documents with its id may be other tenants'."""
+    shared = [] if session.shared_id is None else [session.shared_id.note()]
+    return shown_notes(access, shared, notes)
+
+
 def readable_session(
     stores: Stores, layout: str | None, session_id: str, access: Access, count_to: int | None = None
 ) -> tuple[SessionReader, Session]:

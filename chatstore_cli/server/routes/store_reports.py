@@ -9,10 +9,9 @@ from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.readers import remarks_of
-from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder
+from chatstore_cli.core.usage.groupings import UsageGrouping, UsageOrder, groupings_named
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import report_usage
-from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.periods import chosen_period
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.domain.session import SessionStatus
@@ -78,7 +77,7 @@ async def usage(
     tag: Tag = None,
 ) -> Response:
     """Report tokens and cost by one or several keys, as `chatstore usage -o json`."""
-    groupings = _groupings(by)
+    groupings = groupings_named("by", by)
     named = {
         "--month": month, "--last-month": last_month, "--this-month": this_month,
         "--last-week": last_week, "--this-week": this_week,
@@ -114,13 +113,6 @@ async def usage(
         return text.body("items", after={**answer, "notes": shown})
 
     return json_response(await services.reading.run(read))
-
-
-def _groupings(by: str) -> list[UsageGrouping]:
-    try:
-        return list(dict.fromkeys(UsageGrouping(word.strip()) for word in by.split(",")))
-    except ValueError as error:
-        raise BadValue(name="by", value=by, expected=f"one or several of {_GROUPINGS}, with commas") from error
 
 
 @router.get("/status")

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from chatstore_cli.core.choices import require_known_role
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.labels.labelled import refs_with_tag
 from chatstore_cli.core.search.run import MessageSearch
@@ -97,6 +98,8 @@ async def search(
             shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
+        if not shown and cursor is None:
+            require_known_role(role)
         notes = shown_notes(access, found.collection_notes, [*left_out, *found.notes])
         return page.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 

@@ -31,33 +31,40 @@ class DeletionLookup:
         self._cache, self._storage, self._reading = cache, storage, reading
         self._monotonic = monotonic
         self._pause_ends_at: float | None = None
-        self._waiting: set[str] = set()
-        self._one_at_a_time = asyncio.Lock()
+        self._asked: set[str] = set()
+        self._current: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
 
     async def forget_deleted(self, session_id: str, read_seconds: float) -> None:
         """Forget the messages of a session that were deleted. If MongoDB is unreachable, none is forgotten.
 
-        Answers that wait at the same time share a look-up, because one for each would take a quarter of their rate.
+        Answers that wait at the same time share the look-up that follows the current one, because one for each would take
+        a quarter of their rate. They all continue when it ends: one after the other, as with a lock, the last of 200 would
+        wait for seconds.
         """
-        storage = self._storage
-        if storage is None or self._is_paused():
+        if self._storage is None or self._is_paused():
             return
-        self._waiting.add(session_id)
-        async with self._one_at_a_time:
-            if session_id not in self._waiting or self._is_paused():
-                return  # the look-up before this one, which began later than the wait, had this session
-            asked, self._waiting = self._waiting, set()
-            if self._pause_ends_at is not None:
-                self._pause()  # the look-up shows whether the outage has ended; meanwhile no answer waits
-            try:
-                await self._reading.run(lambda: self._forget(asked, storage), seconds=min(_LONGEST_WAIT, read_seconds))
-            except ChatstoreError:
-                self._pause()
-            except asyncio.CancelledError:  # this client is gone; the others still wait for theirs
-                self._waiting |= asked
-                raise
-            else:
-                self._pause_ends_at = None
+        self._asked.add(session_id)
+        if self._next is None:
+            self._next = asyncio.create_task(self._look_up(self._storage, min(_LONGEST_WAIT, read_seconds)))
+        await asyncio.shield(self._next)  # a client that goes leaves the look-up to the others
+
+    async def _look_up(self, storage: MongoChatStorage, seconds: float) -> None:
+        """Look up what was asked for until the current look-up ended, which began too early for it."""
+        if self._current is not None:
+            await asyncio.wait([self._current])
+        self._current, self._next = self._next, None
+        asked, self._asked = self._asked, set()
+        if self._is_paused():
+            return
+        if self._pause_ends_at is not None:
+            self._pause()  # the look-up shows whether the outage has ended; meanwhile no answer waits
+        try:
+            await self._reading.run(lambda: self._forget(asked, storage), seconds=seconds)
+        except ChatstoreError:
+            self._pause()
+        else:
+            self._pause_ends_at = None
 
     def _forget(self, session_ids: Collection[str], storage: MongoChatStorage) -> None:
         for session_id, tombstone in storage.tombstones(session_ids).items():

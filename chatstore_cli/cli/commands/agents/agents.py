@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of, version_id_of
 from chatstore_cli.cli.agent_output import emit_config, shown_config, with_config_table
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.list_options import reject_limit_of_all
-from chatstore_cli.cli.options import command, group
+from chatstore_cli.cli.list_options import AllOption, CursorOption
+from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
 from chatstore_cli.domain.errors import ExitCode, WrongUse
-from chatstore_cli.render.listing import Listing
-
-if TYPE_CHECKING:
-    from chatstore_cli.domain.agents.models import Agent, AgentPage
 
 _LAZY_COMMANDS = {
     "create": "agents.create",
@@ -58,13 +54,9 @@ def list_(
         bool, typer.Option("--deleted", help="List deleted agents, which can be restored, instead of the others.")
     ] = False,
     columns: ColumnsOption = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N agents (default 50).")
-    ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Show all agents, however many there are.")] = False,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
-    ] = None,
+    limit: PageLimitOption = None,
+    all_: AllOption = False,
+    cursor: CursorOption = None,
 ) -> None:
     """List saved agents, the most recently changed first.
 
@@ -75,33 +67,18 @@ def list_(
     from chatstore_cli.wiring.agents import agent_registry
 
     invocation = Invocation(context)
-    reject_limit_of_all(limit, all_=all_)
     shown = chosen_columns(AGENT_COLUMNS, columns)
     registry = agent_registry(invocation.stores)
 
-    def page_after(cursor: str | None) -> AgentPage:
-        size = 200 if all_ else limit or 50
-        return registry.list_agents(
-            tenant_id=tenant, user_id=user, limit=size, cursor=cursor, deleted=deleted, with_config=False
+    def read(after: str | None, size: int) -> RowPage:
+        page = registry.list_agents(
+            tenant_id=tenant, user_id=user, limit=size, cursor=after, deleted=deleted, with_config=False
         )
+        return RowPage([agent_row(each) for each in page.agents], page.next_cursor)
 
     of_these = " with these options" if any((tenant, user, deleted, cursor)) else ""
     empty = f"No agents{of_these} in {invocation.target}."
-    page = page_after(cursor)
-    if all_:
-        every = (agent_row(agent) for agent in _every_agent(page, page_after))
-        invocation.emit(Listing(shown, every, empty=empty, streamed=True))
-    else:
-        invocation.emit(Listing(shown, [agent_row(each) for each in page.agents], page.next_cursor, empty=empty))
-
-
-def _every_agent(page: AgentPage, page_after: Callable[[str], AgentPage]) -> Iterator[Agent]:
-    """The agents of a page and of those after it."""
-    while True:
-        yield from page.agents
-        if page.next_cursor is None:
-            return
-        page = page_after(page.next_cursor)
+    emit_pages(invocation, shown, read, limit=limit, all_=all_, cursor=cursor, empty=empty)
 
 
 @command(

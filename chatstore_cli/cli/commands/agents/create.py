@@ -20,8 +20,8 @@ from chatstore_cli.cli.agent_options import (
     read_config,
     version_id_of,
 )
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 

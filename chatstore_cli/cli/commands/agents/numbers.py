@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, YesOption, agent_id_of
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
+from chatstore_cli.cli.list_options import AllOption, CursorOption
+from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
 from chatstore_cli.domain.errors import ExitCode
-from chatstore_cli.render.listing import Listing, Record
+from chatstore_cli.render.listing import Record
 
 app = group("numbers", "List, bind and unbind the phone numbers of agents.")
 
@@ -37,10 +39,9 @@ def list_(
     tenant: Annotated[
         str | None, typer.Option("--tenant", metavar="ID", help="Include only numbers of this tenant.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N numbers.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
-    ] = None,
+    limit: PageLimitOption = None,
+    all_: AllOption = False,
+    cursor: CursorOption = None,
 ) -> None:
     """List the phone numbers of agents, the most recently bound first.
 
@@ -51,12 +52,15 @@ def list_(
     from chatstore_cli.wiring.phone_numbers import phone_numbers
 
     invocation = Invocation(context)
-    page = phone_numbers(invocation.stores).list_numbers(tenant_id=tenant, limit=limit, cursor=cursor)
+    registry = phone_numbers(invocation.stores)
+
+    def read(after: str | None, size: int) -> RowPage:
+        page = registry.list_numbers(tenant_id=tenant, limit=size, cursor=after)
+        return RowPage([number_row(each) for each in page.bindings], page.next_cursor)
+
     of_these = " with these options" if tenant or cursor else ""
     empty = f"No phone numbers{of_these} in {invocation.target}."
-    invocation.emit(
-        Listing(NUMBER_COLUMNS, [number_row(each) for each in page.bindings], page.next_cursor, empty=empty)
-    )
+    emit_pages(invocation, NUMBER_COLUMNS, read, limit=limit, all_=all_, cursor=cursor, empty=empty)
 
 
 @command(

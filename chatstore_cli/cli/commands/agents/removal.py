@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, YesOption, agent_id_of
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.times import read_when, utc_now

@@ -14,8 +14,8 @@ from chatstore_cli.cli.agent_options import (
     read_config,
 )
 from chatstore_cli.cli.agent_output import emit_config, shown_config, with_config_table
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, NotFound, WrongUse
 from chatstore_cli.render.listing import Column
 

@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, RevealOption, agent_id_of, version_id_of
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
 
 app = single_command()
 
 _EXITS = [ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT]
+_MOST = 10_000
 _ID = "65bb00000000000000000001"
 _VERSION = "3f0b8e9a-6d54-4f2d-9a52-0a1f3b5c7d9e"
 
@@ -28,9 +29,7 @@ _VERSION = "3f0b8e9a-6d54-4f2d-9a52-0a1f3b5c7d9e"
 def history(
     context: typer.Context,
     agent_id: AgentArgument,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Show at most N versions.")
-    ] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=_MOST, help="Show at most N versions.")] = 50,
     tenant: AgentTenantOption = None,
 ) -> None:
     """List the versions of an agent, the newest first. One of them is active.
@@ -43,10 +42,13 @@ def history(
 
     agent_id = agent_id_of(agent_id)
     invocation = Invocation(context)
-    versions = agent_registry(invocation.stores).history(agent_id, tenant_id=tenant, limit=limit)
-    invocation.emit(Listing(VERSION_COLUMNS, map(version_row, versions), empty="The agent has no versions."))
-    if len(versions) == limit:
-        invocation.say(f"At most {limit:,} versions are listed. To list more, increase --limit.")
+    most = min(limit + 1, _MOST)
+    versions = agent_registry(invocation.stores).history(agent_id, tenant_id=tenant, limit=most)
+    rows = [version_row(version) for version in versions[:limit]]
+    empty = "The agent has no versions."
+    # One more than the most that can be read is not known. A notice too many is better than a list cut in silence.
+    is_truncated = len(versions) > limit or len(versions) == _MOST
+    invocation.emit(Listing(VERSION_COLUMNS, rows, empty=empty, is_truncated=is_truncated))
 
 
 @command(

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.commands.cache import quarantine
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import BadValue, ExitCode
 from chatstore_cli.domain.ignored_files import ignored_notice
 from chatstore_cli.render.listing import Listing, Record
@@ -128,7 +128,9 @@ def prune(
             invocation.confirm(describe_plan(decisions), yes=yes)
             decisions = list(carry_out(decisions, candidates, journals.remove))
     folder = common_folder([decision.journal for decision in decisions])
-    if decisions and invocation.is_table:  # for a person: journals with the same reason are beside each other
+    if (
+        decisions and invocation.options.prints_table
+    ):  # for a person: journals with the same reason are beside each other
         decisions.sort(key=lambda decision: (not decision.prune, decision.reason, decision.journal))
         invocation.say(f"Folder: {folder}")
     invocation.emit(Listing(prune_columns(folder), map(prune_row, decisions), empty="No journals were found."))

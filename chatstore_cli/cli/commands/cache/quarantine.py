@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.listing import Listing, Record
 from chatstore_cli.render.rows.flush import RETRY_COLUMNS, quarantine_columns, quarantine_row, retry_row
@@ -52,7 +52,7 @@ def list_(context: typer.Context, paths: JournalPaths = None) -> None:
 
     shown: Iterable[dict[str, Any]] = rows()
     folder = ""
-    if invocation.is_table:
+    if invocation.options.prints_table:
         shown = list(shown)
         folder = common_folder([row["source"] for row in shown])
         if folder:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode, NotAllowed, WrongUse
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import DROP_COLUMNS

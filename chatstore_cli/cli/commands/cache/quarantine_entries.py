@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.editor import edit_in_editor, require_terminal
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import BadValue, ChatstoreError, ExitCode, WrongUse
 from chatstore_cli.domain.quarantine import NumberedLine
 from chatstore_cli.render.listing import Record

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.general_options import ChatArgument, options_in_errors
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import FileOption, TextOption
-from chatstore_cli.domain.errors import BadValue, Conflict, ExitCode, WrongUse
+from chatstore_cli.core.choices import require_one_of
+from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 
 app = single_command()
@@ -64,8 +65,7 @@ def append(
     from chatstore_cli.render.rows.general import APPENDED_FIELDS, appended_row
     from chatstore_cli.wiring.general import general_chats
 
-    if role not in _ROLES:
-        raise BadValue(name="--role", value=role, expected=" or ".join(_ROLES))
+    require_one_of("--role", role, _ROLES)
     content = read_content(text, file, None)
     if content is None and not is_piped():
         raise WrongUse(what="No text was given.", hint="Give --text or --file, or pipe the text.")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.general_options import (
     ChatArgument,
     OwnerTenantOption,
@@ -16,7 +17,6 @@ from chatstore_cli.cli.general_options import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
 
@@ -79,9 +79,9 @@ def list_(
     rows = [listed_chat_row(chat, tenant, user) for chat in titled]
     empty = f"User {user!r} of tenant {tenant!r} has no general chats in {invocation.target}."
     is_truncated = len(found) > limit or len(found) == _MOST
-    more = [f"To list more than {_MOST} general chats, use chatstore sessions list --layout general."]
-    listing = Listing(shown, rows, empty=empty, is_truncated=is_truncated)
-    invocation.emit_page(listing, [*labels.remarks, *(more if len(rows) == _MOST else [])])
+    ways = ["chatstore sessions list --layout general for all general chats"] if len(rows) == _MOST else []
+    listing = Listing(shown, rows, empty=empty, is_truncated=is_truncated, rest=ways)
+    invocation.emit_page(listing, labels.remarks)
 
 
 @command(

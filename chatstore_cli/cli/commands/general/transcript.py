@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.general_options import ChatArgument, OwnerTenantOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 
@@ -69,6 +69,6 @@ def transcript(
         return
     page = page_of(messages, limit)
     beside = {"next_after_sequence": page.next_after}
-    invocation.emit(Listing(TRANSCRIPT_COLUMNS, [*map(message_row, page.messages)], empty=empty, beside=beside))
-    if page.next_after is not None:
-        invocation.say(f"Next page: --after-sequence {page.next_after}")
+    following = None if page.next_after is None else f"--after-sequence {page.next_after}"
+    rows = [*map(message_row, page.messages)]
+    invocation.emit(Listing(TRANSCRIPT_COLUMNS, rows, empty=empty, beside=beside, next_option=following))

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from chatstore_cli.cli.options import ChatGroup, Function, epilog
+from chatstore_cli.cli.command_declarations import ChatGroup, Function, epilog
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 
 
@@ -27,7 +27,12 @@ class SearchGroup(ChatGroup):
         return params if ctx.command is self else [each for each in params if each.param_type_name != "argument"]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The subcommand. Raises WrongUse for a second word of a text without quotes."""
+        """The subcommand. Raises WrongUse for a second word of a text without quotes.
+
+        A shell that completes an option behind the text gets the parameters of the search itself.
+        """
+        if ctx.resilient_parsing and args[0] not in self.lazy_commands:
+            return None, None, []
         if args[0] not in self.lazy_commands:
             text = f"{ctx.params['text']} {' '.join(args)}"
             raise WrongUse(what="The text has several words.", hint=f'Put it in quotes: chatstore search "{text}"')

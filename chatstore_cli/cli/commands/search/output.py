@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.core.search.every_page import EveryPage
 from chatstore_cli.core.search.run import MessageSearch
 from chatstore_cli.domain.errors import ChatstoreError, Interrupted
 from chatstore_cli.domain.search.models import SearchHit
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from chatstore_cli.core.search.redacted_hits import RedactedHits
 
 
+Search = MessageSearch | EveryPage
+"""One page of hits, or all of them."""
+
+
 class Redaction(NamedTuple):
     """What replaces personal data in the hits of --redact."""
 
@@ -33,7 +38,7 @@ class Redaction(NamedTuple):
 
 def print_hits(
     invocation: Invocation,
-    found: MessageSearch,
+    found: Search,
     *,
     empty: str,
     redaction: Redaction | None,
@@ -50,9 +55,6 @@ def print_hits(
             if_none()
         if first or found.failure is None:
             invocation.emit(_listing(invocation, found, chain(first, hits), empty, redaction))
-    has_notice = invocation.options.output in (OutputFormat.CSV, OutputFormat.JSONL)  # that the output is truncated
-    if found.next_cursor is not None and found.failure is None and not has_notice:
-        invocation.say("More messages match.")
     for note in [*found.notes, *([redaction.redactor.notice()] if redaction is not None else [])]:
         invocation.say(note)
     if found.failure is not None:
@@ -60,7 +62,7 @@ def print_hits(
 
 
 def _listing(
-    invocation: Invocation, found: MessageSearch, hits: Iterator[SearchHit], empty: str, redaction: Redaction | None
+    invocation: Invocation, found: Search, hits: Iterator[SearchHit], empty: str, redaction: Redaction | None
 ) -> Listing:
     has_cursor = invocation.options.output in (OutputFormat.JSON, OutputFormat.YAML)
 
@@ -70,7 +72,7 @@ def _listing(
     def beside() -> dict[str, Any]:
         return {} if redaction is None else {"redacted": redaction.redactor.counts}
 
-    rows, live = _flushed(hits), invocation.is_table
+    rows, live = _flushed(hits), invocation.options.prints_table
     return Listing(HIT_COLUMNS, rows, empty=empty, live=live, streamed=True, cursor_after=cursor, beside_after=beside)
 
 
@@ -82,7 +84,7 @@ def _flushed(hits: Iterator[SearchHit]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _interrupting(found: MessageSearch) -> Iterator[None]:
+def _interrupting(found: Search) -> Iterator[None]:
     """Ctrl-C ends the search inside the block, but not the output of a row that was found."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -101,7 +103,7 @@ def _interrupting(found: MessageSearch) -> Iterator[None]:
         signal.signal(signal.SIGINT, earlier)
 
 
-def _ending(invocation: Invocation, found: MessageSearch) -> ChatstoreError:
+def _ending(invocation: Invocation, found: Search) -> ChatstoreError:
     """The error that ended the search, with the way to continue."""
     going_on = f"To continue, add --cursor {found.next_cursor}" if found.next_cursor else None
     failure = found.failure

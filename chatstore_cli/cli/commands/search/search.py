@@ -13,11 +13,14 @@ from chatstore_cli.cli.commands.search.output import Redaction, print_hits
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, TagOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
+from chatstore_cli.cli.list_options import DEFAULT_LIMIT, AllOption, CursorOption, reject_limit_of_all
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
+from chatstore_cli.core.choices import require_known_role
 from chatstore_cli.core.labels.checks import checked_tag
 from chatstore_cli.core.labels.labelled import refs_with_tag
 from chatstore_cli.core.readers import find_session
+from chatstore_cli.core.search.every_page import EveryPage
 from chatstore_cli.core.search.run import LARGEST_PAGE, MessageSearch
 from chatstore_cli.domain.errors import Conflict, ExitCode, WrongUse
 from chatstore_cli.domain.periods import read_period
@@ -32,6 +35,7 @@ app, register = search_command(
         'chatstore search "order 4711 late" --tenant acme --since 7d',
         "chatstore search --regex 'order[- ]?\\d{4}' --role user -o jsonl",
         "chatstore search --substring 返金",
+        "chatstore search refund --since 30d --all -o jsonl",
     ],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE],
 )
@@ -79,11 +83,13 @@ def search(
     ] = False,
     case: Annotated[bool, typer.Option("--case", help="Distinguish capital and small letters.")] = False,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=LARGEST_PAGE, help="Show at most N messages.")
-    ] = 20,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=1, max=LARGEST_PAGE, help=f"Show at most N messages (default {DEFAULT_LIMIT})."
+        ),
     ] = None,
+    all_: AllOption = False,
+    cursor: CursorOption = None,
     redact: RedactOption = False,
 ) -> None:
     """Find the messages that have a text, in the sessions of all layouts, the newest message first.
@@ -94,7 +100,7 @@ def search(
     --substring. If no session has the tenant or the user, the command exits with status 3. The word `index` is a command.
     To search for it, write: chatstore search -- index
 
-    Each message is printed as soon as no newer one can follow. After Ctrl-C the messages that were found remain, and a
+    Each message is printed as soon as no newer one can follow. --all prints all that match, in pages of 10,000. After Ctrl-C the messages that were found remain, and a
     cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the
     message's text. `snippet` is the part of that text that begins at `snippet_start`. With --redact, the stored text is
     searched, and these are of the redacted text.
@@ -103,6 +109,7 @@ def search(
         return  # nothing can be given before it
     if regex and substring:
         raise WrongUse(what="--regex and --substring cannot be combined.", hint="Remove one of them.")
+    reject_limit_of_all(limit, all_=all_)
     from chatstore_cli.wiring.labels import label_store
     from chatstore_cli.wiring.search import message_searchers, pattern_limit
 
@@ -119,7 +126,12 @@ def search(
         if session is None and len(tagged) == 1:
             [only] = tagged
             query = replace(query, session_id=only.session_id, layout=only.layout)
-    found = MessageSearch(searchers, query, limit=limit, cursor=cursor, limited=pattern_limit)
+
+    def page_after(after: str | None) -> MessageSearch:
+        size = LARGEST_PAGE if all_ else limit or DEFAULT_LIMIT
+        return MessageSearch(searchers, query, limit=size, cursor=after, limited=pattern_limit)
+
+    found = EveryPage(page_after, cursor) if all_ else page_after(cursor)
     if session is not None:
         with suppress(Conflict):  # it is searched in each of the layouts that have it
             find_session(readers, session)
@@ -133,6 +145,7 @@ def search(
         redaction = Redaction(redactor, RedactedHits(redactor, query, pattern_limit))
 
     def require_names() -> None:
+        require_known_role(role)
         require_known_names(invocation, readers, SessionQuery(layout, tenant, user))
 
     print_hits(invocation, found, empty=empty, redaction=redaction, if_none=require_names)

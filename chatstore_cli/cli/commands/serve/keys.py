@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command_with_subcommands
 from chatstore_cli.cli.extras import require_server_extra
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.option_conflicts import reject_parent_options
-from chatstore_cli.cli.options import command_with_subcommands
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.rows.server import server_record
 
@@ -102,7 +102,7 @@ def _announce(invocation: Invocation, url: str, needs_keys: bool, is_demo: bool)
         invocation.say(f"Target: {target}" if target else "MongoDB is disabled: messages remain in the journals.")
     invocation.say(f"Journals: {journals}. Responder: {responder}. Keys: {'required' if needs_keys else 'none'}.")
     invocation.say(f"Serving on {url}. TERM or INT stops it.")
-    if not invocation.is_table:
+    if not invocation.options.prints_table:
         record = server_record(
             url=url,
             process=os.getpid(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from chatstore_cli.cli.columns import ColumnsOption
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
@@ -31,7 +32,6 @@ from chatstore_cli.cli.list_options import (
     TitleOption,
     with_unindexed,
 )
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.rows.sessions import session_columns, session_row
 from chatstore_cli.wiring.labels import label_store, shown_labels

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.columns import ColumnsOption, chosen_columns
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import LayoutOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.quantities import quantity

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.labels.orphans import OrphanedLabels
 from chatstore_cli.core.sessions.named import MOST_NAMED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatstore_cli.cli.options import group
+from chatstore_cli.cli.command_declarations import group
 
 _LAZY_COMMANDS = {
     "list": "sessions.list",

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import LayoutOption, RedactOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.option_conflicts import reject_options_without
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.sessions.listing import LARGEST_PAGE, show_session
@@ -78,7 +78,7 @@ def show(
     picture or file, a line shows its type and size; json, jsonl, yaml and csv have its data. With --redact, `redacted` in
     JSON has the number of different values of each kind, and pictures and files are left out.
     """
-    from chatstore_cli.cli.full_conversation import FullOptions, show_full
+    from chatstore_cli.cli.commands.sessions.full_conversation import FullOptions, show_full
 
     invocation = Invocation(context, layout=layout, prints_html=full)
     if full:

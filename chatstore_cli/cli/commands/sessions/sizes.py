@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import DocumentLayoutOption
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.segments.splitting import growth_of, largest_documents
 from chatstore_cli.domain.byte_sizes import read_bytes
 from chatstore_cli.domain.errors import ExitCode
@@ -49,7 +49,8 @@ def sizes(
     at_least_bytes = 0 if over is None else read_bytes(over, "--over")
     now = utc_now()
     sizes = [document_sizes(invocation.stores, each) for each in document_layouts(invocation.stores, layout)]
-    large = largest_documents(sizes, limit, at_least_bytes)
-    rows = [size_row(document, growth_of(document, now)) for document in large]
+    large = largest_documents(sizes, limit + 1, at_least_bytes)
+    rows = [size_row(document, growth_of(document, now)) for document in large[:limit]]
     bound = f" of {over} or more" if over is not None else ""
-    invocation.emit(Listing(SIZE_COLUMNS, rows, empty=f"No documents{bound} in {invocation.stores.target}."))
+    empty = f"No documents{bound} in {invocation.stores.target}."
+    invocation.emit(Listing(SIZE_COLUMNS, rows, empty=empty, is_truncated=len(large) > limit))

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import SessionArgument
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.workflow.lifecycle import StatusAction, lifecycle
 from chatstore_cli.domain.errors import ExitCode, NotFound
 from chatstore_cli.render.listing import Listing

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import (
     LayoutOption,
     StatusOption,
@@ -19,7 +20,6 @@ from chatstore_cli.cli.filters import (
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.signals import reader_is_gone, stop_signals
 from chatstore_cli.core.labels.labelled import labelled_change
 from chatstore_cli.core.watch.feed import Watch, iterate_until

@@ -8,9 +8,11 @@ import typer
 
 from chatstore_cli.cli.agent_options import RevealOption
 from chatstore_cli.cli.agent_output import shown_config
+from chatstore_cli.cli.command_declarations import command, group
+from chatstore_cli.cli.commands.states.options import SessionArgument, UserArgument, no_state, no_value
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
-from chatstore_cli.cli.state_options import SessionArgument, UserArgument, no_state, no_value
+from chatstore_cli.cli.list_options import AllOption, CursorOption
+from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
 
@@ -30,10 +32,9 @@ app = group(
 def list_(
     context: typer.Context,
     user: Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only states of this user.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="Show at most N states.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
-    ] = None,
+    limit: PageLimitOption = None,
+    all_: AllOption = False,
+    cursor: CursorOption = None,
 ) -> None:
     """List the states of a Python agent by user and session.
 
@@ -43,10 +44,15 @@ def list_(
     from chatstore_cli.wiring.agent_states import agent_states
 
     invocation = Invocation(context)
-    page = agent_states(invocation.stores).list_states(user, limit=limit, cursor=cursor)
+    states = agent_states(invocation.stores)
+
+    def read(after: str | None, size: int) -> RowPage:
+        page = states.list_states(user, limit=size, cursor=after)
+        return RowPage([state_row(each) for each in page.states], page.next_cursor)
+
     of_these = " with these options" if user or cursor else ""
     empty = f"No states{of_these} in {invocation.target}."
-    invocation.emit(Listing(STATE_COLUMNS, [state_row(each) for each in page.states], page.next_cursor, empty=empty))
+    emit_pages(invocation, STATE_COLUMNS, read, limit=limit, all_=all_, cursor=cursor, empty=empty)
 
 
 @command(

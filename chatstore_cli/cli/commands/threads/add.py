@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, opened_twice, read_content, read_object, read_text, require_one
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import (
     ContentOption,
     FileOption,
@@ -19,7 +19,8 @@ from chatstore_cli.cli.thread_options import (
     ThreadArgument,
     owner_of,
 )
-from chatstore_cli.domain.errors import BadValue, ExitCode, ThreadNotFound, WrongUse
+from chatstore_cli.core.choices import not_one_of
+from chatstore_cli.domain.errors import ExitCode, ThreadNotFound, WrongUse
 from chatstore_cli.domain.message import ROLES
 from chatstore_cli.domain.threads.ports import Owner
 from chatstore_cli.render.listing import Record
@@ -86,7 +87,7 @@ def add(
         if role is None:
             hint = "Give --role user, assistant, system or tool. To add many messages, use --jsonl FILE."
             raise WrongUse(what="--role is missing.", hint=hint)
-        raise BadValue(name="--role", value=role, expected="user, assistant, system or tool")
+        raise not_one_of("--role", role, sorted(ROLES))
     if jsonl is text is file is content is None and not is_piped():
         raise WrongUse(what="No text was given.", hint="Give --text, --file, --content or --jsonl, or pipe the text.")
     attached = None if metadata is None else read_object(metadata, "--metadata")

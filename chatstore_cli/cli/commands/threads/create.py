@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import OwnerTenantOption, OwnerUserOption, ThreadArgument, owner_of
 from chatstore_cli.domain.errors import ExitCode, ThreadNotFound
 from chatstore_cli.render.listing import Record

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.editor import edit_in_editor, require_terminal
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import decoded, read_content, read_object
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.thread_options import (
     ContentOption,
     FileOption,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.columns import ColumnsOption
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import session_query
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.list_options import (
@@ -17,7 +18,6 @@ from chatstore_cli.cli.list_options import (
     SessionList,
     with_unindexed,
 )
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.queries import SessionQuery
 

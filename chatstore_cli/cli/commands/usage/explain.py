@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.usage.explain import explain_usage
 from chatstore_cli.domain.errors import ExitCode

@@ -5,10 +5,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import typer
-
 from chatstore_cli.cli.commands.usage.options import BudgetScope
-from chatstore_cli.core.usage.groupings import UsageGrouping
+from chatstore_cli.core.usage.groupings import UsageGrouping, groupings_named
 from chatstore_cli.domain.errors import BadValue, WrongUse
 from chatstore_cli.domain.usage_ledger import MOST_TOKENS
 from chatstore_cli.render.output_format import OutputFormat
@@ -30,12 +28,7 @@ def groupings_of(by: list[str] | None, budget: Decimal | None, per: BudgetScope 
 
 
 def _groupings(by: list[str] | None) -> list[UsageGrouping]:
-    words = [word.strip() for words in by or [UsageGrouping.TENANT] for word in words.split(",")]
-    try:
-        return list(dict.fromkeys(UsageGrouping(word) for word in words))
-    except ValueError as error:
-        known = ", ".join(UsageGrouping)
-        raise typer.BadParameter(f"{','.join(by or [])!r} is not one of {known}.", param_hint="--by") from error
+    return groupings_named("--by", ",".join(by or [UsageGrouping.TENANT]))
 
 
 def reject_bars(output: OutputFormat | None) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.usage.pricing import CostMode, Pricing, models_in, price_all
 from chatstore_cli.domain.errors import ExitCode, NotFound
 from chatstore_cli.domain.quantities import quantity

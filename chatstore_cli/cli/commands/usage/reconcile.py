@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
 from chatstore_cli.core.usage.explain import differing_counters, missing_ledger_notice, repair_counters
 from chatstore_cli.core.usage.statistics import differing_statistics
 from chatstore_cli.domain.errors import ExitCode, NotAllowed

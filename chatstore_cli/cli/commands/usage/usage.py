@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command_with_subcommands
 from chatstore_cli.cli.commands.usage import options as own
 from chatstore_cli.cli.commands.usage.exporting import AfterOption, CursorToOption, export_usage
 from chatstore_cli.cli.commands.usage.option_values import budget_of, groupings_of, reject_bars
@@ -22,7 +23,6 @@ from chatstore_cli.cli.filters import (
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.option_conflicts import reject_other_options, reject_parent_options
-from chatstore_cli.cli.options import command_with_subcommands
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.usage.pricing import CostMode, Pricing
 from chatstore_cli.core.usage.report import has_usage, report_usage

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.general_options import SessionKeyOption, TenantOption, UserOption, options_in_errors
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
 
@@ -59,13 +59,13 @@ def list_(
             "The client session has no workflows." if len(entries) == 1 else "The client sessions have no workflows."
         )
     beside = {"client_sessions": [client_session_row(entry) for entry in entries]}
-    invocation.emit(Listing(WORKFLOW_COLUMNS, rows, empty=empty, beside=beside))
+    ways = ["a higher --limit", "--session-key KEY for one client session"]
+    listing = Listing(WORKFLOW_COLUMNS, rows, empty=empty, beside=beside, is_truncated=has_more, rest=ways)
+    invocation.emit(listing)
     for entry in entries:
         if entry.active is None:
             mode = "is in general mode" if entry.general_mode else "has no active workflow, and is not in general mode"
             invocation.say(f"Client session {entry.session.session_key!r} {mode}.")
-    if has_more:
-        invocation.say("The user has more client sessions. Raise --limit, or name one with --session-key.")
 
 
 @command(
@@ -93,6 +93,5 @@ def history(
     with options_in_errors():
         found = registry_administration(invocation.stores).history(ClientSession(tenant, user, session_key), limit + 1)
     rows = [switch_row(switch) for switch in found[:limit]]
-    invocation.emit(Listing(SWITCH_COLUMNS, rows, empty="The client session has no switches."))
-    if len(found) > limit:
-        invocation.say("The client session has more switches. Raise --limit.")
+    empty = "The client session has no switches."
+    invocation.emit(Listing(SWITCH_COLUMNS, rows, empty=empty, is_truncated=len(found) > limit))

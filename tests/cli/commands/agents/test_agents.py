@@ -130,10 +130,10 @@ def test_a_list_has_all_pages_and_chosen_columns(chatstore: Chatstore, agents: D
     names = chatstore("agents", "list", "--tenant", "acme", "--all", "--columns", "agent_id", "-o", "csv")
     assert (names.out.split(), names.err) == (["agent_id", DESK, PLAIN], "")
     page = chatstore("agents", "list", "--tenant", "acme", "--limit", "1", "-o", "jsonl", "-q")
-    assert "The output is truncated: there are more rows. Use --cursor " in page.err
+    assert "There are more rows. Use --cursor " in page.err
     for arguments, text in (
         (("--all", "--limit", "1"), "--all cannot be combined with --limit."),
-        (("--columns", "agent"), "Did you mean 'agent_id'?"),
+        (("--columns", "agent_ids"), "Did you mean agent_id (AGENT)?"),
     ):
         outcome = chatstore("agents", "list", *arguments)
         assert (outcome.code, outcome.out, text in outcome.err) == (2, "", True), outcome.err

@@ -136,7 +136,7 @@ def test_messages_can_be_selected(chatstore: Chatstore, database: Documents) -> 
     assert sequences("--after-sequence", "3") == [4, 5]
     assert sequences("--after-sequence", "0", "--limit", "2") == [1, 2]
     page = chatstore("general", "transcript", CHAT, "--after-sequence", "0", "--limit", "2")
-    assert page.err.splitlines()[-1] == "Next page: --after-sequence 2"
+    assert page.err.splitlines()[-1] == "There are more rows. Use --after-sequence 2 for the next page."
     assert "no messages after sequence 5" in chatstore("general", "transcript", CHAT, "--after-sequence", "5").err
     assert ask(chatstore, "show", CHAT)["usage"]["cost"] is None, "a cost of 0 beside tokens is unknown"
 

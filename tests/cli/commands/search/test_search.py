@@ -120,8 +120,20 @@ def test_notices(store: Chatstore) -> None:
     assert outcome.err.startswith("No messages found. Whole words are compared: to find parts of words")
     assert "use --substring" in outcome.err.splitlines()[1]
     outcome = store("search", "late", "--limit", "1")
-    assert outcome.err.startswith("Next page: --cursor ")
-    assert outcome.err.splitlines()[1:] == ["More messages match."]
+    assert outcome.err.startswith("There are more rows. Use --cursor ")
+    assert outcome.err.endswith(" for the next page or --all for all rows.\n")
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_all(store: Chatstore) -> None:
+    every = found(store, "late order", "--limit", "1000")
+    assert found(store, "late order", "--all") == every
+    page = json.loads(store("search", "late order", "--limit", "3", "-o", "json").out)
+    assert found(store, "late order", "--all", "--cursor", page["next_cursor"]) == every[3:]
+    whole = json.loads(store("search", "late order", "--all", "-o", "json").out)
+    assert (len(whole["items"]), whole["next_cursor"]) == (len(every), None)
+    refused = store("search", "late", "--all", "--limit", "3")
+    assert (refused.code, "--all cannot be combined with --limit." in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -114,14 +114,25 @@ def test_columns_are_chosen_by_their_keys_in_tables_csv_and_markdown(chats: Chat
     assert items(chats, *chosen[1:]) == items(chats, "list", "--limit", "2")
 
 
+def test_columns_are_chosen_by_their_headings_in_any_case(chats: Chatstore) -> None:
+    chosen = ("sessions", "list", "--limit", "1", "--columns", "session, Title or Workflow,COST,UPDATED (UTC),Created")
+    titles = ["SESSION", "TITLE OR WORKFLOW", "COST", "UPDATED (UTC)", "CREATED (UTC)"]
+    assert chats(*chosen, "-o", "md").out.splitlines()[0] == f"| {' | '.join(titles)} |"
+    assert "Triage" in chats(*chosen).out  # under its heading, the column has the workflow of a session without a title
+    keys = chats(*chosen, "-o", "csv").out.splitlines()[0]
+    assert keys == "session_id,title,usage.cost,updated_at,created_at"
+
+
 @pytest.mark.parametrize(
     ("names", "hint"),
     [
-        ("sesion_id", "Did you mean 'session_id'?"),
-        ("cost", "Did you mean 'usage.cost'?"),
-        ("session_id,,title", "Columns are session_id, layout, "),
-        ("", "Columns are session_id, layout, "),
-        ("$where", "Columns are session_id, layout, "),
+        ("sesion_id", "Did you mean session_id (SESSION)?"),
+        ("total_tokens", "Did you mean usage.total_tokens (TOKENS)?"),
+        ("mesages", "Did you mean message_count (MESSAGES)?"),
+        ("TENNANT", "Did you mean tenant_id (TENANT)?"),
+        ("session_id,,title", "Columns are session_id (SESSION), layout (LAYOUT), "),
+        ("", "Columns are session_id (SESSION), layout (LAYOUT), "),
+        ("$where", "Columns are session_id (SESSION), layout (LAYOUT), "),
     ],
 )
 def test_an_unknown_column_is_rejected_before_anything_is_read(
@@ -137,12 +148,12 @@ def test_an_unknown_column_is_rejected_before_anything_is_read(
 def test_a_truncated_file_says_so_even_when_quiet(chats: Chatstore) -> None:
     for output in ("csv", "jsonl"):
         outcome = chats("sessions", "list", "--limit", "3", "-o", output, "-q")
-        assert "The output is truncated: there are more rows. Use --cursor " in outcome.err
+        assert "There are more rows. Use --cursor " in outcome.err
         assert chats("sessions", "list", "--limit", "7", "-o", output, "-q").err == ""
     for output in ("json", "yaml", "md", "table"):
         assert chats("sessions", "list", "--limit", "3", "-o", output, "-q").err == ""
     sorted_page = chats("sessions", "list", "--limit", "3", "--sort", "created", "-o", "json", "-q")
-    assert sorted_page.err == "There are more rows. Use a higher --limit or --all.\n"  # no cursor shows it
+    assert sorted_page.err == "There are more rows. Use a higher --limit or --all for all rows.\n"  # no cursor shows it
 
 
 def test_below_a_table_is_how_many_there_are(chats: Chatstore) -> None:
@@ -353,7 +364,7 @@ def test_threads_and_general_chats_have_the_options_of_lists(everything: Chatsto
     ]
     csv_rows = everything("threads", "list", "--limit", "1", "--columns", "title,thread_id", "-o", "csv", "-q")
     assert csv_rows.out.splitlines()[0] == "title,thread_id"
-    assert "The output is truncated: there are more rows. Use --cursor " in csv_rows.err
+    assert "There are more rows. Use --cursor " in csv_rows.err
     owner = next(row for row in SAMPLED["general"]["sessions"] if row["tenant_id"] and row["user_id"])
     of_owner = ("--tenant", owner["tenant_id"], "--user", owner["user_id"])
     chats = everything("general", "list", *of_owner, "--columns", "session_id", "-o", "csv")

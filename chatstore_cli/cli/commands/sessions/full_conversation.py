@@ -13,7 +13,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
 from chatstore_cli.core.labels.labelled import labelled
-from chatstore_cli.core.readers import InvalidNumbers, find_session
+from chatstore_cli.core.readers import find_session, notes_on
 from chatstore_cli.core.sessions.conversation import Conversation
 from chatstore_cli.domain.conversation import ToolDisplay
 from chatstore_cli.domain.errors import WrongUse
@@ -52,7 +52,7 @@ def show_full(invocation: Invocation, session_id: str, layout: str | None, optio
     reader, session = find_session(readable_readers(invocation, layout), session_id)
     labels = shown_labels(invocation.stores, layout)
     [session] = labelled([session], labels)
-    notes = [*InvalidNumbers([session]).notes(), *(labels.remarks if labels is not None else ())]
+    notes = [*notes_on(session), *(labels.remarks if labels is not None else ())]
     messages: Iterable[Message] = reader.messages(session_id, MessageSelection(last=options.last))
     redactor = redactor_if(options.redact)
     if redactor is not None:
@@ -96,7 +96,7 @@ def _destination(invocation: Invocation, options: FullOptions) -> Iterator[tuple
     """The stream to write to, and its abilities: a new file, the pager or stdout."""
     if options.to is None:
         terminal = invocation.terminal(is_terminal=sys.stdout.isatty())
-        with invocation.paged() as stream:
+        with invocation.results.paged() as stream:
             set_encoding(stream, terminal)
             yield stream, terminal
             stream.flush()

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli.index_steps import (
+from chatstore_cli.cli.command_declarations import command, group
+from chatstore_cli.cli.commands.indexes.steps import (
     carry_out,
     collections_of,
     confirmed_steps,
@@ -16,7 +17,6 @@ from chatstore_cli.cli.index_steps import (
     report_tables,
 )
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, group
 from chatstore_cli.core.general.counter_merges import doubled_notice, with_merges
 from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, plan_steps
 from chatstore_cli.domain.errors import Conflict, ExitCode

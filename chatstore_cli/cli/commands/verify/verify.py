@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from chatstore_cli.cli.extras import require_server_and_api_extras
-from chatstore_cli.cli.filters import JournalPaths, MapOption
-from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.options import command, single_command
-from chatstore_cli.cli.verify_options import (
+from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.commands.verify.options import (
     ApiUrlOption,
     DeadlineOption,
     HeaderOption,
@@ -21,15 +18,14 @@ from chatstore_cli.cli.verify_options import (
     SpawnOption,
     WsPathOption,
 )
-from chatstore_cli.config.advice import find_unusual_settings
-from chatstore_cli.config.settings import Settings
+from chatstore_cli.cli.extras import require_server_and_api_extras
+from chatstore_cli.cli.filters import JournalPaths, MapOption
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.verify_checks import store_checks_of
 from chatstore_cli.core.verify.checklist import Check, has_failed, run_checks, selected
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
-from chatstore_cli.domain.secrets import masked
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.checks import CHECK_COLUMNS, check_list_item, check_row
-from chatstore_cli.wiring.stores import Stores
-from chatstore_cli.wiring.verify import store_checks
 
 if TYPE_CHECKING:
     from chatstore_cli.core.verify.application.checks import ApplicationChecks
@@ -83,7 +79,7 @@ def verify(
     """
     invocation = Invocation(context)
     invocation.use_mapping(mapping)
-    stores, checks, broken = _checks(invocation, paths or [])
+    stores, checks, broken = store_checks_of(invocation, paths or [])
     if api_url is None and not spawn:
         _require_url({"--ws-path": ws_path, "--header": header, "--log": log, "--deadline": deadline}, only)
     if spawn:
@@ -141,18 +137,3 @@ def _require_url(options: dict[str, object], only: list[str] | None) -> None:
 
 def _names(values: list[str] | None) -> list[str]:
     return [name.strip() for words in values or [] for name in words.split(",") if name.strip()]
-
-
-def _checks(invocation: Invocation, journals: list[str]) -> tuple[Stores, list[Check], BadConfig | None]:
-    """Every check, and the error of an invalid configuration: then all but the first are skipped."""
-    read_only = invocation.options.read_only
-    try:
-        configuration = invocation.configuration
-    except BadConfig as error:
-        stores = Stores(Settings(), say=invocation.say)
-        return stores, store_checks(stores, error, [], [], read_only, journals), error
-    problems = [*configuration.problems, *find_unusual_settings(configuration)]
-    warnings = [masked(f"{problem.where}: {problem.what}") for problem in problems]
-    files = [str(path) for path in configuration.files]
-    stores = invocation.stores
-    return stores, store_checks(stores, None, warnings, files, read_only, journals), None
