@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import typer
 
+from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.session_names import few_names
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 Deleted = TypeVar("Deleted")
 
-NOTHING_IS_DELETED = "nothing is deleted"
-"""What a dry run does not do."""
 _MOST_LISTED = 20
 _TOO_MANY = "Write a plan first (--plan FILE), then delete with --apply FILE --yes."
 
@@ -100,7 +99,7 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
 
 def _begin(invocation: Invocation, way: Way) -> None:
     if way.dry_run:
-        invocation.will_write(dry_run=NOTHING_IS_DELETED)
+        begin(invocation, dry_run=True)
     elif way.plan is None:
         invocation.will_search_to_write()
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chatstore_cli.cli.session_deletion import NOTHING_IS_DELETED, Way, done_in_words, show_planned
+from chatstore_cli.cli.dry_runs import begin
+from chatstore_cli.cli.session_deletion import Way, done_in_words, show_planned
 from chatstore_cli.domain.deletions import Deletion, DeletionTotals, Result
 from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.render.listing import Listing
@@ -24,7 +25,7 @@ def delete_one(invocation: Invocation, session_id: str, way: Way) -> None:
     from chatstore_cli.wiring.usage import usage_ledger
 
     if way.dry_run:
-        invocation.will_write(dry_run=NOTHING_IS_DELETED)
+        begin(invocation, dry_run=True)
     else:
         invocation.will_search_to_write()
     stores = invocation.stores

@@ -8,6 +8,7 @@ import typer
 
 from chatstore_cli.cli import session_deletion as many
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.dry_runs import DryRunOption
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
@@ -90,7 +91,7 @@ def delete(
             "--everything", help="With --user, delete what else is stored about the user too, such as client sessions."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")] = False,
+    dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
     """Delete sessions with their messages, usage and labels.
