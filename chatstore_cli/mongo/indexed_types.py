@@ -8,6 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from chatstore_cli.domain.queries import SessionQuery
+
+Document = dict[str, Any]
+
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 
@@ -38,3 +42,19 @@ NOT_AN_OBJECT_ID = {
     "$type": [*(each for each in _NEITHER_TEXT_NOR_DATE if each != "objectId"), "string", "symbol", "date"]
 }
 """A value of `_id` that is not an ObjectId."""
+
+
+def date_in_period(query: SessionQuery) -> Document:
+    """The condition that a value is a date in the period of a query."""
+    dates: Document = {"$type": "date", "$gte": query.since or EARLIEST}
+    return dates | ({"$lte": LATEST} if query.until is None else {"$lt": query.until})
+
+
+def perhaps_in_period(query: SessionQuery, field: str) -> list[Document]:
+    """Conditions that each document meets whose time may be in the period of a query; none if it has no period.
+
+    If `field` is a date, it is that time. If it is not, the time is in another field, so such documents meet them too.
+    """
+    if query.since is None and query.until is None:
+        return []
+    return [{"$or": [{field: date_in_period(query)}, *({field: each} for each in NOT_A_DATE)]}]

@@ -11,12 +11,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 from uuid import uuid4
 
-import mongomock
 import pytest
 from bson import json_util
 
@@ -32,6 +33,7 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
+from tests.support.in_memory import connection_in_memory
 from tests.support.mongod import Mongod
 from tests.support.paths import SAMPLES
 
@@ -95,8 +97,7 @@ def sample(request: pytest.FixtureRequest, layout: str) -> Sample:
     if request.param == "real":
         sample_of: Callable[[str], Sample] = request.getfixturevalue("real_samples")
         return sample_of(layout)
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return load(Connection(client, client["test"], "memory", in_memory=True), layout)
+    return load(connection_in_memory(), layout)
 
 
 def session_rows(sessions: Iterator[Session] | list[Session]) -> list[dict[str, Any]]:
@@ -184,6 +185,22 @@ def test_a_report_about_some_sessions_reads_exactly_these(sample: Sample) -> Non
     for some in ([], ids[:1], ids[1:3], ids, [*ids[:2], *HOSTILE_IDS], HOSTILE_IDS):
         found = sample.reader.all_facts(SessionQuery(among=frozenset(some)))
         assert sorted(found, key=lambda each: each.session_id) == [each for each in every if each.session_id in some]
+
+
+def test_a_report_about_a_period_reads_every_session_of_it(sample: Sample) -> None:
+    moments = {read_instant(row["updated_at"]) for row in sample.sessions if row["updated_at"]}
+    moments |= {datetime(year, 1, 1, tzinfo=UTC) for year in (1, 1900, 2200, 9999)}
+    every = list(sample.reader.all_facts(EVERYTHING))
+    for moment, around in product(moments, (-1, 0, 1)):
+        with suppress(OverflowError):
+            bound = moment + timedelta(milliseconds=around)
+            for query in (
+                SessionQuery(since=bound),
+                SessionQuery(until=bound),
+                SessionQuery(since=bound, until=moment),
+            ):
+                found = [session.session_id for session in sample.reader.all_facts(query)]
+                assert Counter(found) == Counter(each.session_id for each in every if query.matches(each)), query
 
 
 def queries_of(sample: Sample) -> Iterator[SessionQuery]:

@@ -37,7 +37,7 @@ from chatstore_cli.mongo.identifiers import (
     id_values,
     is_storable,
 )
-from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT, perhaps_in_period
 from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.products.agent_session_messages import StoredAgentMessages, to_message
@@ -241,7 +241,8 @@ class AgentSessionsLayout:
     def _all(self, query: SessionQuery) -> Iterable[Any]:
         if self._in_memory:
             return filter(OWN_AGENT_SESSIONS.matches, self._sessions.find())
-        return self._sessions.aggregate([{"$match": {"$and": _conditions(query)}}, {"$project": _FACTS}])
+        matching = [*_conditions(query), *perhaps_in_period(query, "updated_at")]
+        return self._sessions.aggregate([{"$match": {"$and": matching}}, {"$project": _FACTS}])
 
     def _fitting(self, rows: Iterable[Any], query: SessionQuery, after: SessionKey | None) -> Iterator[Session]:
         """The sessions of the rows that match, are below `after`, and have an id that finds them."""

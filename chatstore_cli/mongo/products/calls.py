@@ -33,6 +33,7 @@ from chatstore_cli.mongo.products.newest_calls import (
     NewestCalls,
     call_index_specs,
     conditions_of,
+    perhaps_stored_in_period,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class CallsLayout:
         if not self._answers(query):
             return
         fields = {**PROJECTION, **dict.fromkeys(_METRICS, 1)}
-        stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": fields}]
+        matching = [*conditions_of(query), *perhaps_stored_in_period(query)]
+        stages: list[Document] = [{"$match": {"$and": matching}}, {"$project": fields}]
         with driver_errors(f"reading the calls of {self._name}"):
             for row in self._calls.find() if self._in_memory else self._calls.aggregate(stages):
                 if self._in_memory and not OWN_CALLS.matches(row):

@@ -61,6 +61,19 @@ def conditions_of(query: SessionQuery) -> list[Document]:
     return [OWN_CALLS.filter(), *filters]
 
 
+def perhaps_stored_in_period(query: SessionQuery) -> list[Document]:
+    """Conditions that each call meets whose time may be in the period of a query; none if it has no period.
+
+    An ObjectId is that time. If `_id` is not one, another field has it, so such calls meet them too.
+    """
+    if query.since is None and query.until is None:
+        return []
+    first = max(0, _second(query.since))
+    last = _LAST_SECOND if query.until is None else min(_LAST_SECOND, _second(query.until))
+    in_time = [_in_seconds(first, last)] if first <= last else []  # else no ObjectId has such a time
+    return [{"$or": [{"_id": each} for each in (*in_time, NOT_AN_OBJECT_ID)]}]
+
+
 class NewestCalls:
     """The calls of one page. Raises the driver's own errors."""
 
@@ -118,8 +131,7 @@ class NewestCalls:
             yield self._after.instant
 
     def _stages(self, lower: int, upper: int, limit: int | None) -> list[Document]:
-        in_time = {"_id": {"$gte": _object_id(lower, 0), "$lte": _object_id(upper, 0xFF)}}
-        stages: list[Document] = [{"$match": {"$and": [in_time, *self._conditions]}}]
+        stages: list[Document] = [{"$match": {"$and": [{"_id": _in_seconds(lower, upper)}, *self._conditions]}}]
         stages += [] if limit is None else [{"$sort": {"_id": -1}}, {"$limit": limit}]
         return [*stages, {"$project": PROJECTION}]
 
@@ -144,6 +156,11 @@ def _second(instant: datetime | None) -> int:
 
 def _second_of(row: Document) -> int:
     return int.from_bytes(row["_id"].binary[:4], "big")
+
+
+def _in_seconds(first: int, last: int) -> Document:
+    """The condition that an ObjectId is of one of these seconds."""
+    return {"$gte": _object_id(first, 0), "$lte": _object_id(last, 0xFF)}
 
 
 def _object_id(second: int, rest: int) -> ObjectId:

@@ -12,7 +12,7 @@ from typing import Any
 from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_values
-from chatstore_cli.mongo.indexed_types import EARLIEST, LATEST, NOT_A_DATE
+from chatstore_cli.mongo.indexed_types import NOT_A_DATE, date_in_period
 from chatstore_cli.mongo.session_documents.collection import SessionCollection
 from chatstore_cli.mongo.session_documents.documents import STATUSES
 
@@ -59,7 +59,5 @@ def _filters(collection: SessionCollection, query: SessionQuery) -> list[tuple[_
         filters.append(([{"status": {"$in": values}}], [{"status": {"$nin": list(STATUSES)}}]))
     if query.since is not None or query.until is not None:
         field = collection.shape.updated_field
-        dates: Document = {"$type": "date", "$gte": query.since or EARLIEST}
-        dates |= {"$lte": LATEST} if query.until is None else {"$lt": query.until}
-        filters.append(([{field: dates}], [{field: each} for each in NOT_A_DATE]))
+        filters.append(([{field: date_in_period(query)}], [{field: each} for each in NOT_A_DATE]))
     return filters

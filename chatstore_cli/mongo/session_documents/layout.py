@@ -24,6 +24,7 @@ from chatstore_cli.mongo.connection import Connection, Document, driver_errors, 
 from chatstore_cli.mongo.exact import own_collation
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import id_values
+from chatstore_cli.mongo.indexed_types import perhaps_in_period
 from chatstore_cli.mongo.ledger_layouts import usage_parts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.session_documents.collection import LightCollection, SessionCollection
@@ -205,7 +206,11 @@ class DocumentLayout(ABC):
         """Every session that matches."""
         if not can_match(self._collection, query) or self.is_absent() or self._lookup.take().is_another_products:
             return
-        match: Document = {"$and": [self._own.filter(), *({"$or": either} for either in branches(query))]}
+        filters = [
+            *({"$or": either} for either in branches(query)),
+            *perhaps_in_period(query, self.shape.updated_field),
+        ]
+        match: Document = {"$and": [self._own.filter(), *filters]}
         if query.among is not None:
             ids = {"$in": [value for each in query.among for value in id_values(each)]}
             match["$or"] = [{field: ids} for field in self.shape.id_fields]

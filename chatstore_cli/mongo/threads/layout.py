@@ -28,6 +28,7 @@ from chatstore_cli.mongo.collections import collection_facts, require_removable
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors, time_limit
 from chatstore_cli.mongo.foreign_documents import ForeignLookup, require_own
 from chatstore_cli.mongo.identifiers import document_id_condition, id_values, is_storable
+from chatstore_cli.mongo.indexed_types import perhaps_in_period
 from chatstore_cli.mongo.message_counts import NO_COUNT_LIMIT, MessageCounts
 from chatstore_cli.mongo.name_totals import grouped_totals, ids_beginning_with, totals_of
 from chatstore_cli.mongo.threads.batches import remove_selected
@@ -191,7 +192,8 @@ class ThreadsLayout:
         if not self._answers(query):
             return
         with driver_errors(f"reading the threads of {self._name}"):
-            stages: list[Document] = [{"$match": {"$and": conditions_of(query)}}, {"$project": PROJECTION}]
+            matching = [*conditions_of(query), *perhaps_in_period(query, "updated_at")]
+            stages: list[Document] = [{"$match": {"$and": matching}}, {"$project": PROJECTION}]
             rows = self._threads.find() if self._in_memory else self._threads.aggregate(stages)
             sessions = (
                 session

@@ -19,7 +19,7 @@ from chatstore_cli.domain.queries import SessionKey, SessionQuery
 from chatstore_cli.domain.session import Session
 from chatstore_cli.mongo.connection import Document
 from chatstore_cli.mongo.identifiers import id_values, is_storable
-from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT
+from chatstore_cli.mongo.indexed_types import EARLIEST, IS_DATE, IS_TEXT, LATEST, NOT_A_DATE, NOT_A_TEXT, date_in_period
 from chatstore_cli.mongo.threads.own_threads import OWN_THREADS
 from chatstore_cli.mongo.threads.sessions import FACT_FIELDS, LAYOUT, newest_instant, to_session
 
@@ -46,9 +46,7 @@ def count_threads(threads: Collection[Document], query: SessionQuery, limit: int
     conditions = conditions_of(query)
     if query.since is None and query.until is None:
         return threads.count_documents({"$and": conditions}, limit=limit)
-    dates: Document = {"$type": "date", "$gte": query.since or EARLIEST}
-    dates |= {"$lte": LATEST} if query.until is None else {"$lt": query.until}
-    counted = threads.count_documents({"$and": [{"updated_at": dates}, *conditions]}, limit=limit)
+    counted = threads.count_documents({"$and": [{"updated_at": date_in_period(query)}, *conditions]}, limit=limit)
     others = {"$and": [{"$or": [{"updated_at": each} for each in NOT_A_DATE]}, *conditions]}
     matching = filter(query.matches, map(to_session, threads.find(others, PROJECTION)))
     return counted + sum(1 for _ in islice(matching, limit - counted))

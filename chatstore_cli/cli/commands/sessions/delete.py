@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli import session_deletion as many
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.commands.sessions import deletion_of_many as many
+from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
+from chatstore_cli.cli.commands.sessions.deletion_of_one import delete_one
+from chatstore_cli.cli.commands.sessions.deletion_plan_file import apply_plan_file
+from chatstore_cli.cli.commands.sessions.named_sessions import StdinOption, names_from_stdin
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
@@ -29,9 +33,6 @@ from chatstore_cli.cli.list_options import (
     TitleOption,
     with_unindexed,
 )
-from chatstore_cli.cli.session_deletion import Way
-from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
-from chatstore_cli.cli.single_deletion import delete_one
 from chatstore_cli.core.sessions.named import SessionName
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 
@@ -46,6 +47,7 @@ app = single_command()
         "chatstore sessions delete --tenant acme --until 90d --dry-run",
         "chatstore sessions delete --tenant acme --until 90d --plan old.jsonl",
         "chatstore sessions delete --apply old.jsonl --yes",
+        "chatstore sessions delete --user ana --everything --dry-run",
         "chatstore sessions list --tag junk -o jsonl | chatstore sessions delete --stdin --yes",
     ],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT, ExitCode.INTERRUPTED],
@@ -82,6 +84,12 @@ def delete(
         bool,
         typer.Option("--keep-usage", help="Keep the usage of the sessions in the ledger, so that reports count it."),
     ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--everything", help="With --user, delete what else is stored about the user too, such as client sessions."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
@@ -92,6 +100,10 @@ def delete(
     the minimum numbers read at most 10,000 sessions. If one of the ids does not exist, nothing is deleted. If no session
     has the tenant or the user, the command exits with status 3 and suggests similar ones. More than 10,000 sessions
     require a plan file.
+
+    With --user, --everything deletes the user's other data after the sessions: client sessions, states of Python agents,
+    the counter of general chats, and usage whose session is gone. States have no tenant: with --tenant they are left, and
+    a notice names them. Saved agents and the sessions of layouts that chatstore only reads are left.
 
     --plan writes a line for each session, with its counts. --apply deletes exactly these sessions. A session that has
     changed since then (new messages, other counts or tags) is left, and the command exits with status 8 and names it.
@@ -111,14 +123,17 @@ def delete(
     given = {name: str(value) for name, value in filters.items() if value is not None}
     ids = session_ids or []
     if apply is not None:
-        if given or ids or plan or layout or stdin or keep_usage or dry_run:
+        if given or ids or plan or layout or stdin or keep_usage or dry_run or everything:
             hint = "Leave out the other options, except --yes."
             raise WrongUse(what="--apply takes everything from the plan.", hint=hint)
-        many.apply_plan_file(invocation, apply, yes=yes)
+        apply_plan_file(invocation, apply, yes=yes)
     elif plan is not None and dry_run:
         raise WrongUse(
             what="--plan and --dry-run exclude each other.", hint="Both list the sessions and delete nothing."
         )
+    elif everything and (ids or stdin or layout or user is None or given.keys() - {"--user", "--tenant"}):
+        hint = "Give --user, and --tenant if two tenants have a user with this id."
+        raise WrongUse(what="--everything takes all that is stored about one user.", hint=hint)
     elif sum((bool(ids), stdin, bool(given))) > 1:
         raise WrongUse(what="Ids, --stdin and filters exclude each other.", hint="Name the sessions in one way.")
     elif len(ids) == 1 and plan is None:
@@ -132,8 +147,12 @@ def delete(
         query = with_unindexed(
             query, title=title, model=model, min_messages=min_messages, min_tokens=min_tokens, min_cost=min_cost
         )
-        shown = {**({"--layout": layout} if layout else {}), **given}
-        many.delete_matching(invocation, query, shown, Way(layout, plan, keep_usage, yes, dry_run))
+        shown = {
+            **({"--layout": layout} if layout else {}),
+            **given,
+            **({"--everything": "True"} if everything else {}),
+        }
+        many.delete_matching(invocation, query, shown, Way(layout, plan, keep_usage, yes, dry_run, everything))
     else:
         raise WrongUse(
             what="No session is named.", hint="Give ids, --stdin, a filter such as --tenant, or --apply FILE."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chatstore_cli.cli.session_deletion import NOTHING_IS_DELETED, Way, done_in_words, show_planned
+from chatstore_cli.cli.commands.sessions.deletion_of_many import NOTHING_IS_DELETED, Way
+from chatstore_cli.cli.commands.sessions.deletion_results import done_in_words, show_planned
 from chatstore_cli.domain.deletions import Deletion, DeletionTotals, Result
 from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.render.listing import Listing

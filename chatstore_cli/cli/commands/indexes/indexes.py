@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, group
-from chatstore_cli.cli.index_steps import (
+from chatstore_cli.cli.commands.indexes.steps import (
     carry_out,
     collections_of,
     confirmed_steps,
