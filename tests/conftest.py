@@ -346,12 +346,9 @@ def any_connection(request: pytest.FixtureRequest) -> Connection:
     if request.param == "real":
         connection: Connection = request.getfixturevalue("connection")
         return connection
-    import mongomock
+    from tests.support.in_memory import connection_in_memory
 
-    from chatstore_cli.mongo.connection import Connection as InMemoryConnection
-
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return InMemoryConnection(client, client["test"], "memory (mongomock), database test", in_memory=True)
+    return connection_in_memory()
 
 
 @pytest.fixture

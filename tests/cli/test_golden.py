@@ -11,9 +11,8 @@ import pytest
 
 from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 from tests.support.golden import check_golden
-from tests.support.journals import write_journal
 from tests.support.paths import GOLDEN
-from tests.support.stored_sessions import journal_of, store_chats
+from tests.support.stored_sessions import store_chats_and_journal
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -35,9 +34,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstore) -> Chatstore:
     """The command over the sample chats."""
-    store_chats(module_database)
-    journal = module_chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
-    write_journal(journal, journal_of(module_database["chat_messages"], "journal-a"))
+    store_chats_and_journal(module_database, module_chatstore.folder)
     return module_chatstore
 
 

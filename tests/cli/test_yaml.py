@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.journals import write_journal
 from tests.support.mongod import poll
-from tests.support.stored_sessions import journal_of, store_chats
+from tests.support.stored_sessions import store_chats_and_journal
 from tests.support.worker_processes import running_worker
 
 if TYPE_CHECKING:
@@ -54,9 +53,7 @@ def without_measured(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def reader(module_database: Database[dict[str, Any]], module_chatstore: Chatstore) -> Chatstore:
     """The command over the sample chats."""
-    store_chats(module_database)
-    journal = module_chatstore.folder / "data/cache/chat_sessions/journal-a.jsonl"
-    write_journal(journal, journal_of(module_database["chat_messages"], "journal-a"))
+    store_chats_and_journal(module_database, module_chatstore.folder)
     return module_chatstore
 
 
@@ -83,9 +80,7 @@ def test_watched_rows_are_a_document_each(reader: Chatstore) -> None:
 
 
 def test_each_round_of_the_worker_is_a_document(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
-    store_chats(database)
-    folder = chatstore.folder / "data/cache/chat_sessions"
-    write_journal(folder / "journal-a.jsonl", journal_of(database["chat_messages"], "journal-a"))
+    store_chats_and_journal(database, chatstore.folder)
     with running_worker(chatstore, "-o", "yaml") as worker:
         poll(lambda: worker.out.count("---\n") == 1 and worker.out.endswith("\n"), what="the first row")
         assert worker.end() == 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
-import mongomock
 import pytest
 
 from chatstore_cli.mongo.connection import Connection, connect
+from tests.support.in_memory import connection_in_memory
 
 
 @pytest.fixture(
@@ -18,8 +17,7 @@ from chatstore_cli.mongo.connection import Connection, connect
 def each_connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """An empty database: in memory, on a server with transactions, and on one without."""
     if request.param == "mongomock":
-        client: Any = mongomock.MongoClient(tz_aware=True)
-        yield Connection(client, client["test"], "memory", in_memory=True)
+        yield connection_in_memory()
         return
     server = request.getfixturevalue(request.param)
     connection = connect(server.uri, f"test_{uuid.uuid4().hex[:12]}", timeout_seconds=10)

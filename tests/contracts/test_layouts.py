@@ -18,7 +18,6 @@ from itertools import product
 from typing import Any
 from uuid import uuid4
 
-import mongomock
 import pytest
 from bson import json_util
 
@@ -34,6 +33,7 @@ from chatstore_cli.mongo.connection import Connection, connect
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row, session_row
+from tests.support.in_memory import connection_in_memory
 from tests.support.mongod import Mongod
 from tests.support.paths import SAMPLES
 
@@ -97,8 +97,7 @@ def sample(request: pytest.FixtureRequest, layout: str) -> Sample:
     if request.param == "real":
         sample_of: Callable[[str], Sample] = request.getfixturevalue("real_samples")
         return sample_of(layout)
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return load(Connection(client, client["test"], "memory", in_memory=True), layout)
+    return load(connection_in_memory(), layout)
 
 
 def session_rows(sessions: Iterator[Session] | list[Session]) -> list[dict[str, Any]]:

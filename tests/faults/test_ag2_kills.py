@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.kill_at_command import INSTANTS
-from tests.support.paths import ROOT
+from tests.support.killed_application import KILLED, Instant, running_application
 from tests.support.peers import import_peer
 
 pytestmark = pytest.mark.real
@@ -21,41 +18,15 @@ TURNS = 11
 COMMANDS = 25
 """A new chat sends more commands than this to MongoDB."""
 
-KILLED = -9
-Run = Callable[[str, tuple[str, int, float] | None], int]
+Run = Callable[[str, Instant | None], int]
 
 
 @pytest.fixture
 def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
     """Run a chat in a process of its own, killed at an instant of one of its commands; returns the exit code."""
     import_peer("autogen")
-    application = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.applications.agent_application", mongo_uri, database.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        env=chatstore.environment,
-        text=True,
-    )
-    assert application.stdin is not None
-    assert application.stdout is not None
-
-    def ran(chat_id: str, kill_at: tuple[str, int, float] | None) -> int:
-        application.stdin.write(json.dumps({"chat_id": chat_id, "kill_at": kill_at}) + "\n")  # type: ignore[union-attr]  # a pipe
-        application.stdin.flush()  # type: ignore[union-attr]  # a pipe
-        return int(application.stdout.readline())  # type: ignore[union-attr]  # a pipe
-
-    try:
-        yield ran
-    finally:
-        application.stdin.close()
-        application.wait(120)
-        application.stdout.close()
-        assert application.stderr is not None
-        output = application.stderr.read()
-        application.stderr.close()
-        assert "Traceback" not in output, output
+    with running_application("agent_application", mongo_uri, database, chatstore) as run:
+        yield run
 
 
 def story(document: dict[str, Any]) -> list[Any]:

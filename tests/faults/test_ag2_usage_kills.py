@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from types import SimpleNamespace
@@ -18,40 +15,18 @@ from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from tests.support.ag2_events import new_manager
 from tests.support.applications.usage_application import TURNS
-from tests.support.paths import ROOT
+from tests.support.killed_application import KILLED, Instant, running_application
 
 pytestmark = pytest.mark.real
 
-KILLED = -9
-Run = Callable[[str, tuple[str, int, float] | None], tuple[int, list[int]]]
+Run = Callable[[str, Instant | None], tuple[int, list[int]]]
 
 
 @pytest.fixture
 def run(mongo_uri: str, database: Any, chatstore: Any) -> Iterator[Run]:
     """Run an agent in a process of its own, killed at a command; returns the exit code and the acknowledged tokens."""
-    application = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.applications.usage_application", mongo_uri, database.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env=chatstore.environment,
-        text=True,
-    )
-    assert application.stdin is not None
-    assert application.stdout is not None
-
-    def ran(chat_id: str, kill_at: tuple[str, int, float] | None) -> tuple[int, list[int]]:
-        application.stdin.write(json.dumps({"chat_id": chat_id, "kill_at": kill_at}) + "\n")  # type: ignore[union-attr]  # a pipe
-        application.stdin.flush()  # type: ignore[union-attr]  # a pipe
-        code, saved = json.loads(application.stdout.readline())  # type: ignore[union-attr]  # a pipe
-        return code, saved
-
-    try:
-        yield ran
-    finally:
-        application.stdin.close()
-        application.wait(120)
-        application.stdout.close()
+    with running_application("usage_application", mongo_uri, database, chatstore) as run:
+        yield run
 
 
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])

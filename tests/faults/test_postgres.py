@@ -34,6 +34,7 @@ from chatstore_cli.postgres.threads.store import PostgresThreadStore
 from tests.support.mongod import poll
 from tests.support.paths import ROOT
 from tests.support.postgres import UNPRIVILEGED, Postgres
+from tests.support.started_together import run_together
 
 pytestmark = pytest.mark.real
 PASSWORD = "s3cret:/@?#%"
@@ -233,25 +234,7 @@ def test_two_processes_add_to_one_thread_each_in_its_own_order(
 ) -> None:
     repository = open_repository(postgres.uri(name))
     thread = new_thread(repository)
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, postgres.uri(name), thread.id, writer],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-        )
-        for writer in "ab"
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"ready\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write(b"\n")
-        writer.stdin.flush()
-    for writer in writers:
-        writer.communicate()
-        assert writer.returncode == 0
+    run_together(WRITER, [(postgres.uri(name), thread.id, writer) for writer in "ab"])
     messages = repository.get_messages(thread.id)
     assert [message.sequence for message in messages] == list(range(1, 201))
     for name_of_writer in "ab":

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mongomock
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from chatstore_cli.domain.history import JournalTail
 from chatstore_cli.files import journal_tail
 from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.files.session_names import journal_path
-from chatstore_cli.mongo.connection import Connection
+from tests.support.in_memory import connection_in_memory
 from tests.support.journals import COLLECTION, as_line, as_lines, flush, instant, record, write_journal
 
 SESSION = "s1"
@@ -64,9 +63,9 @@ journals = st.tuples(st.sampled_from([b"", b"\xef\xbb\xbf"]), st.lists(stretches
 
 def flushed(folder: Path) -> list[tuple[int, str]]:
     """The number and the text of each of the session's messages, as a flush reads them."""
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    flush(Connection(client, client["test"], "memory", in_memory=True), folder)
-    rows = client["test"][COLLECTION].find({"session_id": SESSION})
+    connection = connection_in_memory()
+    flush(connection, folder)
+    rows = connection.database[COLLECTION].find({"session_id": SESSION})
     return sorted((row["sequence"], row["text"]) for row in rows)
 
 

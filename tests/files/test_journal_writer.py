@@ -27,6 +27,7 @@ from chatstore_cli.files.session_names import journal_path
 from tests.support.manual_event import ManualEvent
 from tests.support.mongod import poll
 from tests.support.paths import ROOT
+from tests.support.started_together import run_together
 
 
 @pytest.fixture
@@ -579,21 +580,8 @@ print(json.dumps(places), flush=True)
 
 def run_recorders(folder: Path, count: int, lines: int, threads: int) -> list[list[tuple[str, str, int, int]]]:
     """Several processes at once, each from several threads; what each says of where its lines went."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", RECORDER, str(folder), f"p{number}", str(lines), str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-        )
-        for number in range(count)
-    ]  # fmt: skip
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    return [json.loads(process.communicate(timeout=100)[0]) for process in processes]
+    arguments = [(str(folder), f"p{number}", str(lines), str(threads)) for number in range(count)]
+    return [json.loads(printed) for printed in run_together(RECORDER, arguments)]
 
 
 def assert_each_line_once_and_whole(folder: Path, locations: list[list[tuple[str, str, int, int]]]) -> None:

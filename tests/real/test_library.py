@@ -29,6 +29,7 @@ from tests.support.journals import COLLECTION, START, flush, quarantined, record
 from tests.support.mongod import Mongod, poll
 from tests.support.paths import ROOT
 from tests.support.recording_processes import recorded_ids
+from tests.support.started_together import run_together
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
@@ -356,21 +357,8 @@ def test_two_applications_that_record_into_one_session_store_each_message_once_u
     mongod: Mongod, database: Documents, folder: Path
 ) -> None:
     lines = 1_000
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", APPLICATION, mongod.uri, database.name, str(folder), f"p{number}", str(lines)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-        )
-        for number in range(2)
-    ]  # fmt: skip
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    reports = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    arguments = [(mongod.uri, database.name, folder, f"p{number}", str(lines)) for number in range(2)]
+    reports = [json.loads(printed) for printed in run_together(APPLICATION, arguments)]
     assert [(one["flushed"], one["skipped"], one["lost"]) for one in reports] == [(2 * lines, 0, 0)] * 2
     recorded = dict(tuple(pair) for one in reports for pair in one["ids"])
     in_journal = {

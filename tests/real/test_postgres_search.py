@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ from chatstore_cli.core.search.run import MessageSearch
 from chatstore_cli.core.search.scanning import ScanningSearcher
 from chatstore_cli.core.search.words import SEPARATOR
 from chatstore_cli.domain.search.models import SearchMode, SearchQuery
-from tests.support.searched_messages import assert_same_hits, found
+from tests.support.searched_messages import FILTERED, NOON, assert_same_hits, found
 
 if TYPE_CHECKING:
     from chatstore_cli.postgres.database import PostgresDatabase
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.conftest import Chatstore
 
 pytestmark = pytest.mark.real
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TEXTS = (
     "Pizza from the oven", "a pizzaoven", "cre\u0300me", "Cr\u00c8me br\u00fbl\u00e9e", "Stra\u00dfe", "STRASSE",
     "\u212aelvin's ma\u017fk", "42", "1.5", "a.b$c", "line\nbreak", "pizza/oven", "ann@pizza.com", "https://pizza.com/oven?x=42",
@@ -41,12 +40,6 @@ QUERIES = (
     SearchQuery("zza ov", mode=SearchMode.SUBSTRING),
     SearchQuery("\u62ab\u8428", mode=SearchMode.SUBSTRING),
     SearchQuery("p.zza|4+2", mode=SearchMode.REGEX),
-)
-FILTERED = (
-    SearchQuery("pizza", tenant_id="acme"),
-    SearchQuery("pizza", user_id="u1", role="user"),
-    SearchQuery("pizza", session_id="t3"),
-    SearchQuery("pizza", since=NOON - timedelta(minutes=90), until=NOON - timedelta(minutes=20)),
 )
 
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import Regex
 
-from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.usage_ledger import LedgerQuery
 from chatstore_cli.mongo.usage import daily_sums as daily_sums_module
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums
-from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
 from tests.support.usage_snapshots import START, snapshot
 
@@ -42,21 +40,6 @@ class InterceptedCollection:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collection, name)
-
-
-@pytest.fixture
-def recorder(connection: Connection) -> UsageRecorder:
-    return UsageRecorder(MongoUsageLedger(connection, Settings()))
-
-
-@pytest.fixture
-def sums(connection: Connection) -> MongoUsageSums:
-    return MongoUsageSums(connection, "usage_events", "usage_daily")
-
-
-@pytest.fixture
-def daily_sums(connection: Connection) -> MongoDailySums:
-    return MongoDailySums(connection, "usage_events", "usage_daily")
 
 
 def by_day(sums: MongoUsageSums, *more_keys: str) -> dict[str | None, int]:

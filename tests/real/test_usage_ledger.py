@@ -45,16 +45,6 @@ def ledger(connection: Connection) -> MongoUsageLedger:
     return MongoUsageLedger(connection, Settings())
 
 
-@pytest.fixture
-def sums(connection: Connection) -> MongoUsageSums:
-    return MongoUsageSums(connection, "usage_events", "usage_daily")
-
-
-@pytest.fixture
-def daily_sums(connection: Connection) -> MongoDailySums:
-    return MongoDailySums(connection, "usage_events", "usage_daily")
-
-
 def with_session(database: Database[dict[str, Any]], chat_id: str = "chat-1", **tokens: Any) -> None:
     counted = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "total_cost": 0.0} | tokens
     database["chat_sessions"].insert_one({"chat_id": chat_id, "real_time_tracking": {"tokens": counted}})

@@ -11,13 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.usage.recorder import UsageRecorder
 from chatstore_cli.domain.prices import CostIsStored
 from chatstore_cli.domain.usage import TokenDetails
 from chatstore_cli.domain.usage_ledger import LedgerQuery
 from chatstore_cli.mongo.usage.daily_sums import MongoDailySums, has_details
-from chatstore_cli.mongo.usage.ledger import MongoUsageLedger
 from chatstore_cli.mongo.usage.rows import usage_index_specs
 from chatstore_cli.mongo.usage.sums import MongoUsageSums
 from tests.support.usage_snapshots import START, snapshot
@@ -35,31 +33,16 @@ YES, NO, PARTLY = CostIsStored.YES, CostIsStored.NO, CostIsStored.PARTLY
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)  # START is 22:00 on the first day, and a report follows every hour
 
 
-@pytest.fixture
-def recorder(connection: Connection) -> UsageRecorder:
-    return UsageRecorder(MongoUsageLedger(connection, Settings()))
-
-
-@pytest.fixture
-def sums(connection: Connection) -> MongoUsageSums:
-    return MongoUsageSums(connection, "usage_events", "usage_daily")
-
-
-@pytest.fixture
-def daily(connection: Connection) -> MongoDailySums:
-    return MongoDailySums(connection, "usage_events", "usage_daily")
-
-
 def create_indexes(database: Documents) -> None:
     for spec in usage_index_specs("usage_events", "usage_daily"):
         options = {} if spec.partial_filter is None else {"partialFilterExpression": dict(spec.partial_filter)}
         database[spec.collection].create_index(list(spec.keys), name=spec.name, **options)
 
 
-def rolled_up(daily: MongoDailySums) -> Iterator[str]:
+def rolled_up(daily_sums: MongoDailySums) -> Iterator[str]:
     """The two places that a report reads: rows, then daily sums."""
     yield "rows"
-    assert sum(step.rows for step in daily.roll_up())
+    assert sum(step.rows for step in daily_sums.roll_up())
     yield "daily sums"
 
 
@@ -75,7 +58,7 @@ def parts(sums: MongoUsageSums, *keys: str, **query: Any) -> dict[Any, Any]:
 
 
 def test_a_cost_that_is_known_in_the_end_is_stored_for_all_days_of_its_client(
-    recorder: UsageRecorder, sums: MongoUsageSums, daily: MongoDailySums
+    recorder: UsageRecorder, sums: MongoUsageSums, daily_sums: MongoDailySums
 ) -> None:
     """Otherwise `auto` would calculate the first day, although the cost of the second day includes it."""
     recorder.record(
@@ -84,7 +67,7 @@ def test_a_cost_that_is_known_in_the_end_is_stored_for_all_days_of_its_client(
             snapshot(0, 60, agent="Critic", cost=None, event_id="c"), snapshot(2, 80, agent="Critic", cost=None, event_id="d"),
         ]
     )  # fmt: skip
-    for place in rolled_up(daily):
+    for place in rolled_up(daily_sums):
         assert parts(sums) == {
             ("m-1", FIRST, YES): (30, None), ("m-1", SECOND, YES): (60, Decimal("0.09")),
             ("m-1", FIRST, NO): (60, None), ("m-1", SECOND, NO): (20, None),
@@ -92,11 +75,11 @@ def test_a_cost_that_is_known_in_the_end_is_stored_for_all_days_of_its_client(
 
 
 def test_turns_with_a_cost_are_apart_from_others_on_the_same_day(
-    recorder: UsageRecorder, sums: MongoUsageSums, daily: MongoDailySums, database: Documents
+    recorder: UsageRecorder, sums: MongoUsageSums, daily_sums: MongoDailySums, database: Documents
 ) -> None:
     turns = [snapshot(0, 30, turn_id=f"{number}", cost=Decimal(number) if number else None) for number in range(3)]
     recorder.record(turns)
-    for place in rolled_up(daily):
+    for place in rolled_up(daily_sums):
         assert parts(sums) == {("m-1", FIRST, NO): (30, None), ("m-1", FIRST, YES): (60, Decimal(3))}, place
     # As an earlier version stored them.
     [document] = database["usage_daily"].find()
@@ -122,7 +105,7 @@ def test_the_day_of_the_price_is_in_utc_and_the_keys_are_in_the_zone(
 
 
 def test_cached_and_reasoning_tokens_are_added_up_and_stay_unknown_where_nobody_reported_them(
-    recorder: UsageRecorder, sums: MongoUsageSums, daily: MongoDailySums
+    recorder: UsageRecorder, sums: MongoUsageSums, daily_sums: MongoDailySums
 ) -> None:
     recorder.record(
         [
@@ -133,7 +116,7 @@ def test_cached_and_reasoning_tokens_are_added_up_and_stay_unknown_where_nobody_
             snapshot(0, 30, agent="Critic", event_id="c", tenant_id="other"),
         ]
     )
-    for place in rolled_up(daily):
+    for place in rolled_up(daily_sums):
         by_tenant = {group.group: group.details for group in sums.groups(LedgerQuery(("tenant_id",)))}
         assert by_tenant == {("acme",): TokenDetails(27, 1), ("other",): TokenDetails()}, place
         by_day = {group.group: group.details for group in sums.groups(LedgerQuery(("day",)))}
@@ -168,7 +151,7 @@ def test_details_are_read_if_any_row_has_them_and_cost_nothing_otherwise(
 
 
 def test_rows_with_details_that_are_not_numbers_count_without_them(
-    recorder: UsageRecorder, sums: MongoUsageSums, daily: MongoDailySums, database: Documents
+    recorder: UsageRecorder, sums: MongoUsageSums, daily_sums: MongoDailySums, database: Documents
 ) -> None:
     recorder.record([snapshot(0, 30, cached_tokens=5)])
     template = database["usage_events"].find_one() or {}
@@ -176,7 +159,7 @@ def test_rows_with_details_that_are_not_numbers_count_without_them(
         database["usage_events"].insert_one(
             {**template, "_id": f"odd-{number}", "cached_tokens": odd, "agent": f"a-{number}"}
         )
-    for place in rolled_up(daily):
+    for place in rolled_up(daily_sums):
         [group] = sums.groups(LedgerQuery(("tenant_id",)))
         assert (group.usage.total_tokens, group.details) == (30 * 9, TokenDetails(5)), place
 

@@ -50,7 +50,7 @@ def test_it_reports_that_it_polls_and_how_often(chatstore: Chatstore, standalone
         for watcher in (sessions, messages):
             assert "is not a replica set" in watcher.err
             assert "--poll SECONDS" in watcher.err
-            assert watcher.stop() == 0
+            assert watcher.end() == 0
 
 
 def test_new_changed_and_deleted_sessions_of_both_layouts_come_once(

@@ -18,16 +18,22 @@ from pymongo.database import Database
 
 from chatstore_cli.mongo.connection import Connection
 from tests.conftest import Chatstore
-from tests.support.journals import as_line, as_lines, quarantined, record, store_of, stored, wanted_of, write_journal
+from tests.support.journals import (
+    FLUSH_KEYS,
+    as_line,
+    as_lines,
+    quarantined,
+    record,
+    store_of,
+    stored,
+    wanted_of,
+    write_journal,
+)
 from tests.support.mongod import ADMIN, Mongod, poll
 from tests.support.worker_processes import running_worker, wait_until_stored
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-KEYS = [
-    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "incomplete_journals", "altered", "seconds",
-    "messages_per_second", "ignored_files",
-]  # fmt: skip
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_a_round_that_met_new_lines_is_a_row_and_an_idle_one_is_none(
         poll(lambda: sum(row["stored"] for row in worker.rows) == 3)
         time.sleep(0.3)  # idle rounds, which must give nothing
         assert worker.end(signal.SIGINT) == 0
-        assert [list(row) for row in worker.rows] == [KEYS] * len(worker.rows)
+        assert [list(row) for row in worker.rows] == [FLUSH_KEYS] * len(worker.rows)
         assert all(row["lines"] for row in worker.rows)
 
 
@@ -222,8 +228,8 @@ def test_once_stores_all_and_ends_with_the_row_of_flush_cache(chatstore: Chatsto
     outcome = chatstore("worker", "--once", "-o", "json")
     assert outcome.code == 0, outcome.err
     row = json.loads(outcome.out)
-    assert list(row) == [*KEYS, "target"]
-    assert [row[key] for key in KEYS[:8]] == [2, 301, 301, 0, 0, 0, 0, 0]
+    assert list(row) == [*FLUSH_KEYS, "target"]
+    assert [row[key] for key in FLUSH_KEYS[:8]] == [2, 301, 301, 0, 0, 0, 0, 0]
     assert "[CHAT WORKER] Flushed 301/301 chat messages to Mongo (" in outcome.err
     assert stored(database) == wanted_of([*lines, record(0, session="s2")])
     again = chatstore("worker", "--once", "-o", "jsonl", "--quiet")
@@ -278,11 +284,11 @@ def test_a_user_without_the_right_to_write_ends_it_with_4(
     server = start_mongod(short_folder / "m", auth=True)
     write_journal(folder / "s1.jsonl", [record(0)])
     target = ("--uri", server.reader_uri, "--database", "chats")
-    outcome = chatstore("worker", *target, timeout=30)
+    outcome = chatstore("worker", *target)
     assert outcome.code == 4, outcome.err
     assert "Check user, password and roles." in outcome.err
     wrong = server.uri_as(ADMIN[0], "another password")
-    outcome = chatstore("worker", "--uri", wrong, "--database", "chats", timeout=30)
+    outcome = chatstore("worker", "--uri", wrong, "--database", "chats")
     assert outcome.code == 4, outcome.err
     assert "another password" not in outcome.err
 

@@ -75,7 +75,8 @@ def test_every_error_of_a_family_has_its_form(failing, place, caplog):
         assert answer.headers["content-type"] == "application/json"
         shown[kind] = body.text(answer.json())
     assert shown["bug"] == shown["failure"] == "The request failed. The server's log has the reason."
-    assert shown["away"] == shown["slow"] == "The database does not answer. Try again later."
+    assert shown["away"] == "The database does not answer. Try again later."
+    assert shown["slow"] == "The database did not answer in time. Try again later."
     assert shown["missing"] == "No thing 'x'."
     assert not {word for word in ("geheim", "db.internal", "/srv") if word in " ".join(shown.values())}
     assert "is broken" in caplog.text

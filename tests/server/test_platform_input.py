@@ -130,7 +130,10 @@ def test_a_request_whose_answer_could_not_be_stored_can_be_answered_again(platfo
 def test_while_the_database_fails_nothing_is_accepted(platform, http, socket_path, fail_point):
     with fail_point(["find", "aggregate"], errorCode=50):
         answer = http.post(input_path(socket_path), json={"message": "hello"})
-    assert (answer.status_code, answer.json()) == (503, {"detail": "The database does not answer. Try again later."})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"detail": "The database did not answer in time. Try again later."},
+    )
     assert turns(platform, socket_path) == []
 
 

@@ -355,10 +355,11 @@ def test_documents_of_any_type_break_no_list(get, module_database, tenant):
 
 
 @pytest.mark.parametrize("path", [*LISTS[:1], *LISTS[3:4], *LISTS[6:8], *LISTS[9:10], *LISTS[11:12], *LISTS[14:]])
-def test_a_database_that_fails_is_503_in_the_familys_form(app, fail_point, module_database, path):
+def test_a_database_that_fails_is_503_in_the_familys_form(app, tenant, fail_point, module_database, path):
+    module_database.chat_sessions.insert_one(stored(f"{tenant}-1", tenant))  # a collection that is absent is not read
     with fail_point(["aggregate", "find"], errorCode=50):
         answer = app.client.get(path.format(id="t"))
-    expected = {"detail": "The database does not answer. Try again later."}
+    expected = {"detail": "The database did not answer in time. Try again later."}
     assert (answer.status_code, answer.json()) == (503, expected)
 
 

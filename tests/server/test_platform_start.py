@@ -203,7 +203,7 @@ def test_while_the_database_fails_the_start_fails_as_documented(app, module_data
     name = f"{module_database.name}.chat_sessions"
     with fail_point(["aggregate", "find"], errorCode=50, namespace=name):
         answer = app.client.post(f"/api/chats/{tenant}/wf/start", json={})
-    expected = "Failed to start chat: The database does not answer. Try again later."
+    expected = "Failed to start chat: The database did not answer in time. Try again later."
     assert (answer.status_code, answer.json()) == (503, {"detail": expected})
     with fail_point(["insert"], errorCode=8, namespace=name):
         answer = app.client.post(f"/api/chats/{tenant}/wf/start", json={})

@@ -31,6 +31,11 @@ Key = tuple[str, str, str, str]
 
 START = datetime(2026, 3, 2, 11, 41, 0, 195769, tzinfo=UTC)
 COLLECTION = "chat_messages"
+FLUSH_KEYS = [
+    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "incomplete_journals", "altered", "seconds",
+    "messages_per_second", "ignored_files",
+]  # fmt: skip
+"""The keys of the result of `flush-cache`, without its target."""
 
 
 def instant(number: int, *, milliseconds: bool = False) -> str:

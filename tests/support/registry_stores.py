@@ -6,15 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import mongomock
 import pytest
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.session_registry.memory import MemoryRegistryStore
 from chatstore_cli.core.session_registry.registry import SessionRegistry
 from chatstore_cli.domain.session_registry import RegistryStore, WorkflowRequest
-from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.session_registry.store import MongoRegistryStore
+from tests.support.in_memory import connection_in_memory
 
 STORES = ["memory", "mongomock", pytest.param("connection", marks=pytest.mark.real)]
 """In memory, on mongomock, and on a replica set."""
@@ -26,8 +25,7 @@ def store_of(request: pytest.FixtureRequest) -> RegistryStore:
     if request.param == "memory":
         return MemoryRegistryStore()
     if request.param == "mongomock":
-        client = mongomock.MongoClient(tz_aware=True)
-        connection = Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
+        connection = connection_in_memory()
         return MongoRegistryStore(connection, Settings())
     return MongoRegistryStore(request.getfixturevalue("connection"), Settings())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
@@ -19,6 +19,15 @@ from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.search.models import SearchMode, SearchQuery, TextFilter
 from chatstore_cli.domain.search.ports import MessageSearcher
 from chatstore_cli.domain.session_reader import SessionReader
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+FILTERED = (
+    SearchQuery("pizza", tenant_id="acme"),
+    SearchQuery("pizza", user_id="u1", role="user"),
+    SearchQuery("pizza", session_id="t3"),
+    SearchQuery("pizza", since=NOON - timedelta(minutes=90), until=NOON - timedelta(minutes=20)),
+)
+"""Searches of sessions that are ten minutes apart, the newest at noon."""
 
 QUERIES = (
     SearchQuery("pizza"),

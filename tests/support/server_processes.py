@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +13,15 @@ from typing import Any
 import httpx2
 
 from tests.conftest import Chatstore
+from tests.support.background_process import LONGEST_END_SECONDS, BackgroundProcess, running
 from tests.support.mongod import poll
-
-STOPS_WITHIN_SECONDS = 120.0
-"""Long, because a busy machine is not a defect."""
 
 
 @dataclass
-class ServerProcess:
-    """A running server; what it writes goes to files, so that no pipe fills up."""
+class ServerProcess(BackgroundProcess):
+    """A running server."""
 
-    process: subprocess.Popen[bytes]
-    out_file: Path
-    err_file: Path
     url: str = ""
-
-    @property
-    def err(self) -> str:
-        """Its stderr so far."""
-        return self.err_file.read_text()
 
     @property
     def threads(self) -> int:
@@ -52,22 +40,12 @@ class ServerProcess:
 
     def client(self) -> httpx2.Client:
         """A client of this server."""
-        return httpx2.Client(base_url=self.url, timeout=STOPS_WITHIN_SECONDS)
+        return httpx2.Client(base_url=self.url, timeout=LONGEST_END_SECONDS)
 
     def say(self, session_id: str, text: str) -> httpx2.Response:
         """POST /api/chat."""
         with self.client() as client:
             return client.post("/api/chat", json={"session_id": session_id, "message": text})
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, and give the exit status."""
-        self.process.send_signal(how)
-        return self.process.wait(STOPS_WITHIN_SECONDS)
-
-    def kill(self) -> None:
-        """As a crash does."""
-        self.process.kill()
-        self.process.wait()
 
 
 @contextmanager
@@ -75,20 +53,12 @@ def running_server(
     chatstore: Chatstore, *arguments: str, wait: bool = True, **variables: str
 ) -> Iterator[ServerProcess]:
     """A server on a free port with these settings of chatstore.server or variables. It is killed at the end if it runs."""
-    number = len(list(chatstore.folder.glob("server-*.err")))
-    out_file, err_file = (chatstore.folder / f"server-{number}.{end}" for end in ("out", "err"))
     environment = {**chatstore.environment, "CHATSTORE_SERVER__REQUESTS_PER_MINUTE": "0", **variables}
     command = ("serve", "--port", "0", "-o", "json", *arguments)
-    with out_file.open("wb") as out, err_file.open("wb") as err:
-        process = chatstore.popen(*command, stdout=out, stderr=err, env=environment)
-    server = ServerProcess(process, out_file, err_file)
-    try:
+    with running(ServerProcess, chatstore, *command, env=environment) as server:
         if wait:
             server.wait_until_it_serves()
         yield server
-    finally:
-        if process.poll() is None:
-            server.kill()
 
 
 def _is_whole(file: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from bson import Decimal128, ObjectId
@@ -12,6 +13,7 @@ from pymongo.database import Database
 
 from chatstore_cli.domain.message import Message
 from chatstore_cli.mongo.session_documents.documents import in_order, session_id_of, to_message
+from tests.support.journals import write_journal
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OBJECT_ID_TENANT = ObjectId("65e1a0b2c3d4e5f601234567")
@@ -25,6 +27,13 @@ def to_messages(document: Mapping[str, Any]) -> Iterator[Message]:
     sequences = [message.get("sequence") if isinstance(message, dict) else None for message in stored]
     for position in in_order(sequences):
         yield to_message(session_id_of(document), stored[position])
+
+
+def store_chats_and_journal(database: Database[dict[str, Any]], folder: Path) -> None:
+    """The sessions of `store_chats`, and a journal of a flat one in the folder of the command."""
+    store_chats(database)
+    journal = folder / "data/cache/chat_sessions/journal-a.jsonl"
+    write_journal(journal, journal_of(database["chat_messages"], "journal-a"))
 
 
 def store_chats(database: Database[dict[str, Any]]) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 from uuid import uuid4
 
-import mongomock
 import pytest
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.threads.memory import MockConversationRepository
 from chatstore_cli.core.threads.repository import StoredConversations
 from chatstore_cli.domain.threads.ports import ConversationRepository, ThreadStore
-from chatstore_cli.mongo.connection import Connection, connect
+from chatstore_cli.mongo.connection import connect
 from chatstore_cli.mongo.threads.store import MongoThreadStore
+from tests.support.in_memory import connection_in_memory
 
 SERVERS = [pytest.param(server, marks=pytest.mark.real) for server in ("mongod", "standalone", "postgres")]
 """A replica set, a MongoDB without transactions, and a PostgreSQL."""
@@ -32,8 +32,7 @@ def store_of(request: pytest.FixtureRequest) -> ThreadStore:
     """
     name: str = request.param
     if name == "mongomock":
-        client = mongomock.MongoClient(tz_aware=True)
-        connection = Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
+        connection = connection_in_memory()
         return MongoThreadStore(connection, Settings())
     server = request.getfixturevalue(name)
     return _on_postgres(server.uri(server.shared_database)) if name == "postgres" else _on_server(server.uri)

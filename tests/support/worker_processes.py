@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pymongo.database import Database
 
 from tests.conftest import Chatstore
+from tests.support.background_process import BackgroundProcess, running
 from tests.support.journals import Key, stored
 from tests.support.mongod import poll
 
 SECONDS_BETWEEN_SCANS = 0.05
 
 
-@dataclass
-class Worker:
-    """A running worker; what it writes goes to files, so that no pipe fills up."""
-
-    process: subprocess.Popen[bytes]
-    out_file: Path
-    err_file: Path
-
-    @property
-    def out(self) -> str:
-        """Its stdout so far."""
-        return self.out_file.read_text()
-
-    @property
-    def err(self) -> str:
-        """Its stderr so far."""
-        return self.err_file.read_text()
+class Worker(BackgroundProcess):
+    """A running worker."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -53,32 +36,14 @@ class Worker:
         """On stderr."""
         poll(lambda: text in self.err, what=f"{text!r} on stderr", within=within)
 
-    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 120.0) -> int:
-        """Send a signal, and give the exit status."""
-        self.process.send_signal(how)
-        return self.process.wait(within)
-
-    def kill(self) -> None:
-        """As a crash does."""
-        self.process.kill()
-        self.process.wait()
-
 
 @contextmanager
 def running_worker(
     chatstore: Chatstore, *arguments: str | Path, env: Any = None, interval: float = SECONDS_BETWEEN_SCANS
 ) -> Iterator[Worker]:
     """A worker with `interval` seconds between scans. It is killed at the end if it still runs."""
-    number = len(list(chatstore.folder.glob("worker-*.err")))
-    out_file, err_file = (chatstore.folder / f"worker-{number}.{end}" for end in ("out", "err"))
-    with out_file.open("wb") as out, err_file.open("wb") as err:
-        process = chatstore.popen("worker", *arguments, "--interval", str(interval), stdout=out, stderr=err, env=env)
-    worker = Worker(process, out_file, err_file)
-    try:
+    with running(Worker, chatstore, "worker", *arguments, "--interval", str(interval), env=env) as worker:
         yield worker
-    finally:
-        if process.poll() is None:
-            worker.kill()
 
 
 def wait_until_stored(database: Database[dict[str, Any]], wanted: Counter[Key], within: float = 120.0) -> None:

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from chatstore_cli.domain.errors import ChatstoreError, ExitCode, Unreachable
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode, Overdue, Unreachable
 from chatstore_cli.server.turns.answers import NoAnswer
 
 
@@ -46,6 +46,8 @@ _STATUS: Mapping[ExitCode, HTTPStatus] = {
     ExitCode.CONFLICT: HTTPStatus.CONFLICT,
 }
 _UNREACHABLE = "The database does not answer. Try again later."
+_TOO_SLOW = "The database did not answer in time. Try again later."
+_ASK_FOR_LESS = "If it happens again, ask for less: choose a shorter period or more filters."
 _UNEXPECTED = "The request failed. The server's log has the reason."
 
 
@@ -107,6 +109,8 @@ def refusal_of(error: ChatstoreError) -> Refusal:
     NoAnswer names only what kind of failure it was.
     """
     status = _STATUS.get(error.exit_code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, Overdue):
+        return Refusal(status, _TOO_SLOW, kind=error.kind, hint=_ASK_FOR_LESS)
     if isinstance(error, Unreachable):
         return Refusal(status, _UNREACHABLE, kind=error.kind)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NoAnswer):

@@ -17,15 +17,11 @@ import pytest
 from pymongo.database import Database
 
 from tests.conftest import Chatstore
-from tests.support.journals import as_line, as_lines, forget, record, stored, wanted_of, write_journal
+from tests.support.journals import FLUSH_KEYS, as_line, as_lines, forget, record, stored, wanted_of, write_journal
 from tests.support.mongod import Mongod, poll
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-KEYS = [
-    "files", "lines", "stored", "already_stored", "quarantined", "already_quarantined", "skipped", "pending", "incomplete_journals", "altered", "seconds",
-    "messages_per_second", "ignored_files",
-]  # fmt: skip
 
 
 @pytest.fixture
@@ -43,8 +39,8 @@ def test_the_folder_of_the_settings_is_flushed_and_the_target_named_first(
     outcome = chatstore("flush-cache", "-o", "json")
     assert outcome.code == 7, outcome.err
     row = json.loads(outcome.out)
-    assert list(row) == [*KEYS, "target"]
-    assert [row[key] for key in KEYS[:8]] == [2, 4, 3, 0, 1, 0, 0, 0]
+    assert list(row) == [*FLUSH_KEYS, "target"]
+    assert [row[key] for key in FLUSH_KEYS[:8]] == [2, 4, 3, 0, 1, 0, 0, 0]
     lines = outcome.err.splitlines()
     assert lines[0] == f"Target: {row['target']}"
     assert lines[0].endswith(f", database {database.name}")
@@ -64,7 +60,7 @@ def test_a_dry_run_names_the_target_and_writes_nothing(chatstore: Chatstore, dat
     outcome = chatstore("flush-cache", "--dry-run", "-o", "json", "--read-only")
     assert outcome.code == 7
     assert outcome.err.splitlines()[0].endswith(f"database {database.name} (dry run: nothing is written)")
-    assert [json.loads(outcome.out)[key] for key in KEYS[:8]] == [2, 4, 3, 0, 1, 0, 0, 0]
+    assert [json.loads(outcome.out)[key] for key in FLUSH_KEYS[:8]] == [2, 4, 3, 0, 1, 0, 0, 0]
     assert database.client[database.name].list_collection_names() == []
     assert sorted(file.name for file in folder.iterdir()) == ["s1.jsonl", "s2.jsonl"]
 
@@ -306,7 +302,7 @@ def test_a_dry_run_prints_what_would_be_done(chatstore: Chatstore, folder: Path)
     rows = dict(line.rsplit(maxsplit=1) for line in done.out.splitlines())
     assert (rows["Would be stored"], rows["Would be quarantined"], rows["Would be skipped"]) == ("3", "1", "0")
     assert rows.keys().isdisjoint({"Stored", "Quarantined", "Skipped"})
-    assert list(json.loads(chatstore("flush-cache", "--dry-run", "-o", "json").out))[: len(KEYS)] == KEYS
+    assert list(json.loads(chatstore("flush-cache", "--dry-run", "-o", "json").out))[: len(FLUSH_KEYS)] == FLUSH_KEYS
     assert "Would be" not in chatstore("flush-cache").out
 
 
@@ -324,7 +320,7 @@ def test_a_run_with_nothing_new_prints_a_sentence_and_no_zeros(
     assert "Nothing new in 2 journals since the last flush." in done.err
     assert f"Incomplete last lines, left for the next flush: 1 ({folder / 's2.jsonl'})." in done.err
     row = json.loads(chatstore(*command, "-o", "json").out)
-    assert list(row)[: len(KEYS)] == KEYS
+    assert list(row)[: len(FLUSH_KEYS)] == FLUSH_KEYS
     assert (row["files"], row["lines"], row["pending"]) == (2, 0, 1)
 
 

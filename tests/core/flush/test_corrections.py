@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mongomock
 import pytest
 
 from chatstore_cli.mongo.connection import Connection
@@ -20,12 +19,6 @@ LATIN = as_line(record(3, text="caf\xe9 closed"))[:-1].replace("é".encode(), b"
 def renamed(**names: str) -> dict[str, Any]:
     fields = record(3)
     return {names.get(name, name): value for name, value in fields.items()}
-
-
-@pytest.fixture
-def memory() -> Connection:
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return Connection(client, client["test"], "memory", in_memory=True)
 
 
 def flushed(memory: Connection, folder: Path, lines: list[bytes]) -> list[int]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import mongomock
 import pytest
 
 from chatstore_cli.core.flush import follow
@@ -22,7 +21,7 @@ from chatstore_cli.domain.journal import FlushResult
 from chatstore_cli.files.journal_reader import JournalFile
 from chatstore_cli.files.ledger import Ledger
 from chatstore_cli.files.quarantine import Quarantine
-from chatstore_cli.mongo.connection import Connection
+from tests.support.in_memory import connection_in_memory
 from tests.support.journals import COLLECTION, as_line, record, store_of, stored, wanted_of, write_journal
 
 
@@ -30,8 +29,7 @@ class Store:
     """mongomock's, with a collection id and failures that the test sets."""
 
     def __init__(self) -> None:
-        client: Any = mongomock.MongoClient(tz_aware=True)
-        self.connection = Connection(client, client["test"], "memory", in_memory=True)
+        self.connection = connection_in_memory()
         self.collection: str | None = "the first"
         self.failures: list[Exception] = []
         self.hangs = threading.Event()

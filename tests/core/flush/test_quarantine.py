@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import mongomock
-import pytest
 
 from chatstore_cli.mongo.connection import Connection
-from chatstore_cli.mongo.messages.inserting import MessageInserter
 from tests.support.journals import (
     COLLECTION,
     as_lines,
@@ -22,34 +17,6 @@ from tests.support.journals import (
     wanted_of,
     write_journal,
 )
-
-
-@pytest.fixture
-def memory() -> Connection:
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return Connection(client, client["test"], "memory", in_memory=True)
-
-
-@pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Texts that the database refuses for as long as they are in the list."""
-    texts: list[str] = []
-    real = MessageInserter._insert_in_memory
-
-    def insert(inserter: MessageInserter, documents: Any) -> Any:
-        kept = [document for document in documents if document["text"] not in texts]
-        answer = dict(real(inserter, kept))
-        refused = [
-            {"index": index, "code": 121, "errmsg": "Document failed validation"}
-            for index, document in enumerate(documents)
-            if document["text"] in texts
-        ]
-        if refused:
-            assert not answer["writeErrors"]
-        return answer | {"writeErrors": refused or answer["writeErrors"]}
-
-    monkeypatch.setattr(MessageInserter, "_insert_in_memory", insert)
-    return texts
 
 
 def test_equal_lines_that_were_refused_are_all_stored_in_the_end(

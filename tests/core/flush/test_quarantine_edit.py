@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mongomock
 import pytest
 
 from chatstore_cli.core.flush.quarantine_edit import LineEditor, with_values
@@ -20,7 +19,6 @@ from chatstore_cli.files.quarantine import Quarantine, content_of
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.store import MongoMessageStore
 from chatstore_cli.wiring.journals import named_journals
-from tests.core.flush.test_quarantine import refusing  # noqa: F401 - a fixture
 from tests.support.journals import (
     COLLECTION,
     as_line,
@@ -35,12 +33,6 @@ from tests.support.journals import (
     wanted_of,
     write_journal,
 )
-
-
-@pytest.fixture
-def memory() -> Connection:
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return Connection(client, client["test"], "memory", in_memory=True)
 
 
 def edit(memory: Connection, folder: Path, number: int, edited: bytes | dict[str, Any]) -> EditResult:
@@ -65,7 +57,7 @@ def again(memory: Connection, folder: Path) -> Any:
 def test_rejected_lines_that_were_dropped_or_edited_do_not_come_back(
     memory: Connection,
     tmp_path: Path,
-    refusing: list[str],  # noqa: F811
+    refusing: list[str],
 ):
     """The line itself can be stored later: nothing but the memory of its id keeps it out."""
     refusing.append("message 1")
@@ -89,7 +81,7 @@ def test_rejected_lines_that_were_dropped_or_edited_do_not_come_back(
 def test_an_edit_that_is_rejected_in_another_collection_can_be_edited_again(
     memory: Connection,
     tmp_path: Path,
-    refusing: list[str],  # noqa: F811
+    refusing: list[str],
 ):
     write_journal(tmp_path / "s.jsonl", [record(1, role="bot")])
     flush(memory, tmp_path)
@@ -111,7 +103,7 @@ def test_an_edit_that_is_rejected_in_another_collection_can_be_edited_again(
 def test_an_edit_keeps_the_id_if_the_content_is_the_same(
     memory: Connection,
     tmp_path: Path,
-    refusing: list[str],  # noqa: F811
+    refusing: list[str],
 ):
     refusing.append("message 1")
     write_journal(tmp_path / "s.jsonl", [record(1), record(1)])

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mongomock
 import pytest
 from bson import ObjectId
 from hypothesis import given, settings
@@ -26,6 +25,7 @@ from chatstore_cli.domain.errors import Unreachable
 from chatstore_cli.files import journal_reader
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.wiring.journals import named_journals
+from tests.support.in_memory import connection_in_memory
 from tests.support.journals import (
     COLLECTION,
     Key,
@@ -45,11 +45,6 @@ from tests.support.journals import (
 )
 
 Record = dict[str, Any]
-
-
-def in_memory() -> Connection:
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return Connection(client, client["test"], "memory", in_memory=True)
 
 
 class UuidStore:
@@ -184,7 +179,7 @@ def test_what_is_stored_in_the_end_is_the_journal_minus_what_was_there(
     case: tuple[list[Record], list[Record]], data: st.DataObject
 ):
     """The journal is flushed in any parts (cut at any byte), with its ledger or without. Each foreign row is one line."""
-    check_in_parts(in_memory(), *case, data)
+    check_in_parts(connection_in_memory(), *case, data)
 
 
 @pytest.mark.real
@@ -204,7 +199,7 @@ def test_the_same_on_a_real_server_for_long(connection: Connection):
 @settings(max_examples=5_000)
 @given(cases, st.data())
 def test_the_same_in_memory_for_long(case: tuple[list[Record], list[Record]], data: st.DataObject):
-    check_in_parts(in_memory(), *case, data)
+    check_in_parts(connection_in_memory(), *case, data)
 
 
 def check_on_a_real_server(connection: Connection, examples: int) -> None:
@@ -225,7 +220,7 @@ nameless = st.lists(one_record.map(lambda fields: {k: v for k, v in fields.items
 def test_a_message_in_several_journals_is_stored_as_often_as_the_one_with_most_has_it(
     several: list[list[Record]], data: st.DataObject
 ):
-    connection = in_memory()
+    connection = connection_in_memory()
     with journal_folder() as folder:
         for number, lines in enumerate(several):
             write_journal(folder / f"s.jsonl.{number}", lines)
@@ -241,7 +236,7 @@ def test_a_message_in_several_journals_is_stored_as_often_as_the_one_with_most_h
 @given(journals, st.integers(1, 5), st.data())
 def test_a_small_window_and_small_blocks_change_nothing(lines: list[Record], window: int, data: st.DataObject):
     """Journals in any order of time: what leaves the window is counted on disk, from the first line on."""
-    connection = in_memory()
+    connection = connection_in_memory()
     exact, in_milliseconds = store_foreign(connection, data.draw(foreign_rows(lines)))
     with pytest.MonkeyPatch.context() as patch, journal_folder() as folder:
         patch.setattr(flush_module, "WindowedCount", lambda floor="": tally.WindowedCount(floor, window))
@@ -260,7 +255,7 @@ def test_a_small_window_and_small_blocks_change_nothing(lines: list[Record], win
 @given(cases)
 def test_a_dry_run_says_what_the_run_does_and_writes_nothing(case: tuple[list[Record], list[Record]]):
     lines, rows = case
-    connection = in_memory()
+    connection = connection_in_memory()
     store_foreign(connection, rows)
     with journal_folder() as folder:
         write_journal(folder / "s.jsonl", [*lines, {"bad": 1}])
@@ -287,7 +282,7 @@ def numbers(result: Any) -> dict[str, int]:
 
 @pytest.fixture
 def memory() -> Connection:
-    return in_memory()
+    return connection_in_memory()
 
 
 def test_a_row_of_milliseconds_stands_for_one_line_also_when_the_second_one_is_appended(

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mongomock
 import pytest
 from bson import ObjectId
 from hypothesis import given
@@ -27,6 +26,7 @@ from chatstore_cli.files.journal_tail import read_tail
 from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.messages.history import MongoHistory
 from chatstore_cli.render.rows.sessions import message_row
+from tests.support.in_memory import connection_in_memory
 from tests.support.journals import COLLECTION, START, flush, record, write_journal
 
 SESSION = "s1"
@@ -262,11 +262,6 @@ def test_without_a_database_the_cache_is_shown_and_its_figures_are_none(world: W
 # --- against flush-cache itself --------------------------------------------------------------------------------------
 
 
-def in_memory() -> Connection:
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    return Connection(client, client["test"], "memory", in_memory=True)
-
-
 @st.composite
 def records(draw: st.DrawFn) -> list[dict[str, Any]]:
     made = []
@@ -301,7 +296,7 @@ def test_messages_not_persisted_are_those_that_a_flush_stores_without_a_change_o
     lines = data.draw(records())
     others = data.draw(rows_of_others(lines))
     split = data.draw(st.integers(0, len(lines)))
-    connection = in_memory()
+    connection = connection_in_memory()
     with TemporaryDirectory() as name:
         folder = Path(name)
         journal = write_journal(folder / f"{SESSION}.jsonl", lines[:split])

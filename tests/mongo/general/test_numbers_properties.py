@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import mongomock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.mongo.connection import Connection
 from chatstore_cli.mongo.general.counter_merges import MongoCounterMerges
 from chatstore_cli.mongo.general.counters import number_of
 from chatstore_cli.mongo.general.numbers import ChatNumbers
+from tests.support.in_memory import connection_in_memory
 
 OWNER = {"app_id": "acme", "user_id": "ann"}
 EVENTS = st.one_of(
@@ -29,10 +28,9 @@ EVENTS = st.one_of(
 @given(st.lists(EVENTS, max_size=20))
 def test_no_number_comes_twice(events: list[tuple[str, Any]]) -> None:
     """`known` is the highest number that was given to anybody."""
-    client: Any = mongomock.MongoClient()
-    connection = Connection(client, client["test"], "memory", in_memory=True)
+    connection = connection_in_memory()
     numbers, merges = ChatNumbers(connection, Settings()), MongoCounterMerges(connection, Settings())
-    chats, counters = client["test"]["GeneralChatSessions"], client["test"]["GeneralChatCounters"]
+    chats, counters = connection.database["GeneralChatSessions"], connection.database["GeneralChatCounters"]
     known = 0
     for event, value in events:
         stored = sorted(each["general_sequence"] for each in chats.find())

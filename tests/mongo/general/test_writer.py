@@ -447,10 +447,9 @@ Call = Callable[[GeneralChats], Any]
     ],
 )  # fmt: skip
 def test_an_argument_that_no_chat_can_have_is_a_value_error(call: Call, what: str) -> None:
-    import mongomock
+    from tests.support.in_memory import connection_in_memory
 
-    client: Any = mongomock.MongoClient(tz_aware=True)
-    connection = Connection(client, client["test"], "memory", in_memory=True)
+    connection = connection_in_memory()
     chats = GeneralChats(MongoGeneralWriter(connection, Settings()), ChatNumbers(connection, Settings()))
     with pytest.raises(InvalidGeneralChat, match=what) as refused:
         call(chats)

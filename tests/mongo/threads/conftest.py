@@ -37,7 +37,6 @@ def thread_connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     if request.param != "mongomock":
         yield from connected(request.getfixturevalue(request.param))
         return
-    import mongomock
+    from tests.support.in_memory import connection_in_memory
 
-    client = mongomock.MongoClient(tz_aware=True)
-    yield Connection(client, client["test"], "memory (mongomock), database test", in_memory=True)
+    yield connection_in_memory()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,16 +19,9 @@ from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
 from chatstore_cli.mongo.threads.layout import ThreadsLayout
 from chatstore_cli.mongo.threads.search import search_plan
 from tests.support import searched_messages
-from tests.support.searched_messages import assert_same_hits
+from tests.support.searched_messages import FILTERED, NOON, assert_same_hits
 
 pytestmark = pytest.mark.real
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-FILTERED = (
-    SearchQuery("pizza", tenant_id="acme"),
-    SearchQuery("pizza", user_id="u1", role="user"),
-    SearchQuery("pizza", session_id="t3"),
-    SearchQuery("pizza", since=NOON - timedelta(minutes=90), until=NOON - timedelta(minutes=20)),
-)
 
 
 def content(dice: random.Random) -> Any:

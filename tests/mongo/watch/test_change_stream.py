@@ -67,7 +67,6 @@ def test_a_token_that_the_oplog_no_longer_has_begins_anew_and_says_since_when(co
 
 
 def test_in_memory_there_is_none() -> None:
-    import mongomock
+    from tests.support.in_memory import connection_in_memory
 
-    client: Any = mongomock.MongoClient()
-    assert not ChangeStream(Connection(client, client["test"], "memory", in_memory=True), EVERYTHING, "testing").open()
+    assert not ChangeStream(connection_in_memory(), EVERYTHING, "testing").open()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from chatstore_cli.cli.agent_draft import AgentDraft
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, agent_id_of
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.commands.agents.draft import AgentDraft
 from chatstore_cli.cli.editor import require_terminal
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.errors import ExitCode

@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
-from chatstore_cli.cli import session_deletion as many
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.commands.sessions import deletion_of_many as many
+from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
+from chatstore_cli.cli.commands.sessions.deletion_of_one import delete_one
+from chatstore_cli.cli.commands.sessions.deletion_plan_file import apply_plan_file
+from chatstore_cli.cli.commands.sessions.named_sessions import StdinOption, names_from_stdin
 from chatstore_cli.cli.dry_runs import DryRunOption
 from chatstore_cli.cli.filters import (
     LayoutOption,
@@ -30,10 +34,6 @@ from chatstore_cli.cli.list_options import (
     TitleOption,
     with_unindexed,
 )
-from chatstore_cli.cli.planned_deletion import apply_plan_file
-from chatstore_cli.cli.session_deletion import Way
-from chatstore_cli.cli.session_names import StdinOption, names_from_stdin
-from chatstore_cli.cli.single_deletion import delete_one
 from chatstore_cli.core.sessions.named import SessionName
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.commands.sessions.named_sessions import StdinOption, few_names, names_from_stdin
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.session_names import StdinOption, few_names, names_from_stdin
 from chatstore_cli.core.labels import changing
 from chatstore_cli.core.labels.checks import checked_tags, checked_title
 from chatstore_cli.core.readers import find_session

@@ -78,7 +78,7 @@ def show(
     picture or file, a line shows its type and size; json, jsonl, yaml and csv have its data. With --redact, `redacted` in
     JSON has the number of different values of each kind, and pictures and files are left out.
     """
-    from chatstore_cli.cli.full_conversation import FullOptions, show_full
+    from chatstore_cli.cli.commands.sessions.full_conversation import FullOptions, show_full
 
     invocation = Invocation(context, layout=layout, prints_html=full)
     if full:

@@ -8,8 +8,8 @@ import typer
 
 from chatstore_cli.cli.agent_options import content_of, typed_value, value_in
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.commands.states.options import SessionArgument, UserArgument, no_value
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.state_options import SessionArgument, UserArgument, no_value
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 

@@ -9,10 +9,10 @@ import typer
 from chatstore_cli.cli.agent_options import RevealOption
 from chatstore_cli.cli.agent_output import shown_config
 from chatstore_cli.cli.command_declarations import command, group
+from chatstore_cli.cli.commands.states.options import SessionArgument, UserArgument, no_state, no_value
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.list_options import AllOption, CursorOption
 from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
-from chatstore_cli.cli.state_options import SessionArgument, UserArgument, no_state, no_value
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
 

@@ -161,7 +161,7 @@ def test_a_change_of_another_writer_is_not_overwritten(
         capsys.readouterr()
         return path
 
-    monkeypatch.setattr("chatstore_cli.cli.agent_draft.edit_in_editor", edit_while_another_writes)
+    monkeypatch.setattr("chatstore_cli.cli.commands.agents.draft.edit_in_editor", edit_while_another_writes)
     editor.edit('sed -i "s/agent_name: .*/agent_name: C/" "$2"', 8)
     [kept] = editor.drafts.iterdir()
     assert "agent_name: C" in kept.read_text()

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, group
-from chatstore_cli.cli.dry_runs import NOTHING_CHANGES, begin, dry_run_option, result_of
-from chatstore_cli.cli.index_steps import (
+from chatstore_cli.cli.commands.indexes.steps import (
     carry_out,
     collections_of,
     confirmed_steps,
@@ -17,6 +16,7 @@ from chatstore_cli.cli.index_steps import (
     missing_search_indexes,
     report_tables,
 )
+from chatstore_cli.cli.dry_runs import NOTHING_CHANGES, begin, dry_run_option, result_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.general.counter_merges import doubled_notice, with_merges
 from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, plan_steps

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
+from chatstore_cli.cli.commands.sessions.deletion_results import done_in_words, show_planned
 from chatstore_cli.cli.dry_runs import begin
-from chatstore_cli.cli.session_deletion import Way, done_in_words, show_planned
 from chatstore_cli.domain.deletions import Deletion, DeletionTotals, Result
 from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.render.listing import Listing

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chatstore_cli.cli.command_declarations import command, group
-from chatstore_cli.cli.configuration_problems import all_problems
+from chatstore_cli.cli.commands.config.problems import all_problems
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.config.settings import value_of
 from chatstore_cli.domain.errors import ExitCode

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, group
+from chatstore_cli.cli.commands.ttl.session_registry import has_registry, registry_agrees, specs_with_registry
 from chatstore_cli.cli.dry_runs import NOTHING_CHANGES, begin, dry_run_option, result_of
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.registry_ttl import has_registry, registry_agrees, specs_with_registry
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.indexes import perform
 from chatstore_cli.core.retention.ttl import is_age, plan_retention, retentions

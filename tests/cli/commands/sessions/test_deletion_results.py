@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chatstore_cli.cli.session_deletion import delete_planned
+from chatstore_cli.cli.commands.sessions.deletion_results import delete_planned
 from chatstore_cli.domain.deletions import Deletion, PlannedSession, Result
 from chatstore_cli.domain.errors import Interrupted, Unreachable
 from chatstore_cli.domain.labels import SessionRef

@@ -1,19 +1,66 @@
-"""The step of `chatstore sessions delete --apply`: delete what a plan file names."""
+"""The plan file of `chatstore sessions delete`: --plan writes it, and --apply deletes what it names."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
+from chatstore_cli.cli.commands.sessions.deletion_results import (
+    counted,
+    delete_planned,
+    documents_of,
+    say_what_is_left,
+    sum_in_words,
+)
 from chatstore_cli.cli.message_input import opened_twice
-from chatstore_cli.cli.session_deletion import delete_planned, say_what_is_left, sum_in_words
+from chatstore_cli.domain.deletions import PlanHeader, add_documents
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.wiring.deletions import has_other_id, session_deletions
+from chatstore_cli.domain.times import rfc3339, utc_now
+from chatstore_cli.render.listing import Record
+from chatstore_cli.render.rows.deletions import PLAN_FIELDS, plan_row
+from chatstore_cli.wiring.deletions import collection_ids, has_other_id, session_deletions
 from chatstore_cli.wiring.user_data import user_data
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from chatstore_cli.cli.invocation import Invocation
-    from chatstore_cli.domain.deletions import PlanHeader
+    from chatstore_cli.domain.deletions import PlannedSession
+    from chatstore_cli.domain.user_data import UserData
+
+
+def write_plan_file(
+    invocation: Invocation,
+    planned: Iterable[PlannedSession],
+    path: str,
+    filters: Mapping[str, str],
+    rest: UserData | None,
+    *,
+    keep_usage: bool,
+) -> None:
+    """Write the plan to a file that does not exist yet, readable only by its owner, and report it."""
+    from chatstore_cli.core.sessions.plan_file import write_plan
+    from chatstore_cli.wiring.system import new_file
+
+    stores = invocation.stores
+
+    def header(sessions: int, of_sessions: Mapping[str, int]) -> PlanHeader:
+        documents = dict(of_sessions)
+        add_documents(documents, documents_of(rest))
+        ids = collection_ids(stores, documents)
+        created = rfc3339(utc_now()) or ""
+        return PlanHeader(stores.target_of(None), created, filters, keep_usage, sessions, documents, ids)
+
+    try:
+        with new_file(path, force=False, private=True) as stream, invocation.counting(0, "sessions") as count:
+            made = write_plan(stream, header, counted(planned, count))
+    except Conflict as error:
+        if error.hint is not None and "--force" in error.hint:
+            error.hint = "Name another file: a plan is not overwritten."
+        raise
+    invocation.emit(Record(PLAN_FIELDS, plan_row(made, path)))
+    again = f"chatstore sessions delete --apply {shlex.quote(path)} --yes"
+    invocation.say(f"Nothing was deleted. To delete these sessions: {again}")
 
 
 def apply_plan_file(invocation: Invocation, path: str, *, yes: bool) -> None:

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
-from chatstore_cli.cli.extras import require_server_and_api_extras
-from chatstore_cli.cli.filters import JournalPaths, MapOption
-from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.cli.verify_checks import store_checks_of
-from chatstore_cli.cli.verify_options import (
+from chatstore_cli.cli.commands.verify.options import (
     ApiUrlOption,
     DeadlineOption,
     HeaderOption,
@@ -22,6 +18,10 @@ from chatstore_cli.cli.verify_options import (
     SpawnOption,
     WsPathOption,
 )
+from chatstore_cli.cli.extras import require_server_and_api_extras
+from chatstore_cli.cli.filters import JournalPaths, MapOption
+from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.verify_checks import store_checks_of
 from chatstore_cli.core.verify.checklist import Check, has_failed, run_checks, selected
 from chatstore_cli.domain.errors import BadConfig, ChatstoreError, ExitCode, WrongUse
 from chatstore_cli.render.listing import Listing
