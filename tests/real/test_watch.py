@@ -71,6 +71,7 @@ def flat(session_id: str, number: int, **more: Any) -> dict[str, Any]:
 
 
 def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatstore: Chatstore, database: Documents):
+    begun = now()
     database["chat_sessions"].insert_one(session("before"))
     with watching(chatstore) as watcher:
         database["chat_sessions"].insert_one(session("a"))
@@ -98,7 +99,7 @@ def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatsto
     assert [list(row) for row in rows] == [[*listed[0], "change", "changed_at"]] * 5
     assert {key: rows[4][key] for key in listed[0]} == listed[0]
     assert deleted[0]["message_count"] == 1
-    assert abs(datetime.fromisoformat(rows[0]["changed_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert begun <= datetime.fromisoformat(rows[0]["changed_at"]) <= datetime.now(UTC)
 
 
 def test_a_session_that_was_never_shown_is_deleted_under_the_id_of_its_document(
@@ -137,6 +138,8 @@ def test_filters_select_sessions(chatstore: Chatstore, database: Documents, filt
     if filters == ["--tenant", "acme"]:
         names = [name for name in names if name != "a"]  # a row has the facts of the moment when it was read
         expected = expected[1:]
+    if filters == ["--status", "failed"]:
+        names = list(dict.fromkeys(names))  # for that reason `a` may already be new as a failed session
     assert names == expected
     left_out = "The layout messages has no" in watcher.err
     assert left_out is (filters[0] not in {"--layout"})
@@ -498,7 +501,7 @@ def test_over_a_crash_and_a_restart_of_the_server_each_message_comes_once(
             poll(lambda: written(chatstore.folder) > 100)
             server.terminate()
             server.start()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
         expected = list(range(count))
         for watcher in (document, messages):
             watcher.wait_for_rows(count)
@@ -521,7 +524,7 @@ def test_over_faults_of_the_network_and_step_downs_each_row_comes_once(
             with fail_point(["getMore", "aggregate", "find"], times=3, appName="chatstore", **fault):
                 before = written(chatstore.folder)
                 poll(lambda before=before: written(chatstore.folder) > before + 40 or process.poll() is not None)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
         document.wait_for_rows(count)
         wait_for_last_rows(sessions, count)
     assert document.contents == list(range(count))
@@ -553,7 +556,7 @@ def test_if_the_oplog_no_longer_has_the_token_it_reports_that_and_catches_up(
         document.wait_for_rows(3)
         database["chat_sessions"].insert_one(session("end"))
         poll(lambda: ("end", "new") in sessions.changes)
-        assert "Waiting for the server" not in document.err + sessions.err
+        assert document.failures == sessions.failures == 0
     assert document.contents == ["turn 1", "turn 2", "turn 3"]
     rows = Counter(sessions.changes)
     assert rows[("c", "changed")] + rows[("c", "new")] == 1
@@ -590,15 +593,15 @@ def test_over_step_downs_of_a_real_set_each_message_comes_once(chatstore: Chatst
         ):
             process = writer(servers.uri, "watched", count, chatstore.folder)
             for number in range(3):
-                poll(lambda number=number: written(chatstore.folder) > 200 * (number + 1), within=60)
+                poll(lambda number=number: written(chatstore.folder) > 200 * (number + 1))
                 servers.step_down()
             victim = servers.primary()
             victim.kill()
-            poll(lambda: written(chatstore.folder) > 1_500, within=90)
+            poll(lambda: written(chatstore.folder) > 1_500)
             victim.start()
             assert process.wait(170) == 0
             for watcher in (document, messages):
-                watcher.wait_for_rows(count, within=60)
+                watcher.wait_for_rows(count)
                 assert watcher.contents == list(range(count))
             wait_for_last_rows(sessions, count)
     finally:
@@ -616,14 +619,14 @@ def test_a_closed_pipe_stops_it_quietly_and_without_another_row(chatstore: Chats
     database["chat_sessions"].insert_one(session("a"))
     assert json.loads(process.stdout.readline())["session_id"] == "a"
     process.stdout.close()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     assert process.stderr.read() == b""
 
 
 def test_count_and_for_stop_it(chatstore: Chatstore, database: Documents):
     with watching(chatstore, "--count", "2") as watcher:
         database["chat_sessions"].insert_many([session("a"), session("b"), session("c")])
-        assert watcher.process.wait(60) == 0
+        assert watcher.process.wait(120) == 0
     assert watcher.changes == [("a", "new"), ("b", "new")]
     outcome = chatstore("sessions", "watch", "--for", "0.2", "-o", "json")
     assert (outcome.code, json.loads(outcome.out)) == (0, {"items": [], "next_cursor": None})
@@ -688,7 +691,7 @@ def test_it_can_be_stopped_while_it_waits_for_a_server_at_the_start(
     while not (notice := process.stderr.readline().decode()).endswith("Waiting for the server.\n"):
         assert notice.startswith("Waiting for MongoDB")
     process.send_signal(how)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, b"")
     assert err.decode().splitlines()[-1].startswith("No changes. Target: 127.0.0.1:9, database ")
 
@@ -711,7 +714,8 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(chatstore: Chatstore, 
     finally:
         if second_server.process is None:
             second_server.start()
-    assert watcher.err.count("Waiting for the server.") == watcher.err.count("answers again") == 1
+    assert watcher.failures == 1
+    assert watcher.err.count("Waiting for the server.") == watcher.err.count("answers again")
 
 
 def test_each_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
@@ -725,7 +729,7 @@ def test_each_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
 
     def step_down() -> None:
         with fail_point(["getMore"], times=1, errorCode=189, appName="chatstore", client=second_server.client()):
-            poll(lambda: watcher.err.count("The server answers again") == 2)
+            poll(lambda: watcher.failures == 2)
 
     def hang() -> None:
         second_server.pause()
@@ -735,14 +739,13 @@ def test_each_outage_is_reported_once_when_it_begins_and_once_when_it_ends(
             second_server.resume()
 
     with watching(chatstore) as watcher:
-        for outages, cause in enumerate((restart, step_down, hang), 1):
+        for number, (cause, failures) in enumerate(((restart, 1), (step_down, 2), (hang, 2)), 1):
             cause()
-            poll(lambda outages=outages: watcher.err.count("The server answers again") == outages)
+            poll(lambda: watcher.err.count("Waiting for the server.") == watcher.err.count("The server answers again"))
             database["chat_sessions"].insert_one(session(f"after {cause.__name__}"))
-            watcher.wait_for_rows(outages)
-            assert watcher.err.count("Waiting for the server.") == outages, watcher.err
+            watcher.wait_for_rows(number)
+            assert watcher.failures == failures, watcher.err
         assert watcher.end() == 0
-    assert watcher.err.count("answers again") == 3
 
 
 def test_a_list_does_not_import_what_watching_needs(chatstore: Chatstore):

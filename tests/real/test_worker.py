@@ -284,11 +284,11 @@ def test_a_user_without_the_right_to_write_ends_it_with_4(
     server = start_mongod(short_folder / "m", auth=True)
     write_journal(folder / "s1.jsonl", [record(0)])
     target = ("--uri", server.reader_uri, "--database", "chats")
-    outcome = chatstore("worker", *target, timeout=30)
+    outcome = chatstore("worker", *target)
     assert outcome.code == 4, outcome.err
     assert "Check user, password and roles." in outcome.err
     wrong = server.uri_as(ADMIN[0], "another password")
-    outcome = chatstore("worker", "--uri", wrong, "--database", "chats", timeout=30)
+    outcome = chatstore("worker", "--uri", wrong, "--database", "chats")
     assert outcome.code == 4, outcome.err
     assert "another password" not in outcome.err
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.support.mongod import poll
 
@@ -78,6 +79,11 @@ def process(tmp_path_factory, module_chatstore) -> Iterator[Process]:
             assert running.wait(120) == 0
 
 
+def client_of(url: str, **options: Any) -> ClientConnection:
+    """A client. It waits long for the server, because a busy machine is not a defect."""
+    return connect(url, open_timeout=120, **options)
+
+
 JSON = "Content-Type: application/json\r\n"
 
 
@@ -130,7 +136,7 @@ def test_no_way_of_writing_a_path_passes_the_gate(process, target):
 
 def test_a_frame_of_more_than_1_mb_closes_its_socket_only(process):
     url, headers = f"ws://127.0.0.1:{process.port}/ws/chat", {"x-api-key": process.key}
-    with connect(url, additional_headers=headers) as other, connect(url, additional_headers=headers) as large:
+    with client_of(url, additional_headers=headers) as other, client_of(url, additional_headers=headers) as large:
         other.recv(), large.recv()
         large.send(json.dumps({"message": "x" * 999_000}))
         assert json.loads(large.recv())["type"] == "status"
@@ -145,9 +151,9 @@ def test_a_frame_of_more_than_1_mb_closes_its_socket_only(process):
 
 def test_a_key_in_the_query_of_a_socket_is_in_no_log(process):
     url = f"ws://127.0.0.1:{process.port}/ws/chat?access_token="
-    with connect(url + process.key) as client:
+    with client_of(url + process.key) as client:
         client.recv()
-    with connect(url + "guessed-key") as client, pytest.raises(ConnectionClosed) as caught:
+    with client_of(url + "guessed-key") as client, pytest.raises(ConnectionClosed) as caught:
         client.recv()
     assert caught.value.rcvd.code == 1008
     assert process.request("", path=f"/store/status?access_token={process.key}", method="GET").startswith(
@@ -174,7 +180,9 @@ def ask_for_sockets(process: Process, asked: int) -> None:
     url, kept, refused = f"ws://127.0.0.1:{process.port}/ws/chat", 0, 0
     with ExitStack() as stack:
         for _ in range(asked):
-            client = stack.enter_context(connect(url, additional_headers={"x-api-key": process.key}, compression=None))
+            client = stack.enter_context(
+                client_of(url, additional_headers={"x-api-key": process.key}, compression=None)
+            )
             try:
                 client.recv()
                 kept += 1
@@ -185,7 +193,7 @@ def ask_for_sockets(process: Process, asked: int) -> None:
         assert process.is_alive()
 
     def has_room() -> bool:
-        with connect(url, additional_headers={"x-api-key": process.key}) as client:
+        with client_of(url, additional_headers={"x-api-key": process.key}) as client:
             try:
                 client.recv()
             except ConnectionClosed:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 import pytest
 
 from chatstore_cli.server import services
 from chatstore_cli.server.routes import chat
+from tests.support.mongod import poll
 from tests.support.responders import answering
 from tests.support.served_app import served, settings_of
 
@@ -24,10 +24,7 @@ def _history(server, session="s", query=""):
 
 
 def _flush(server):
-    deadline = time.monotonic() + 20
-    while server.services.cache.pending.depth or server.services.worker is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    poll(lambda: server.services.worker is not None and not server.services.cache.pending.depth, what="the worker")
 
 
 # --- POST /api/chat --------------------------------------------------------------------------------------------------

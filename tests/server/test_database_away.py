@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+from pymongo import common
 
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.mongo.connection import time_limit
@@ -28,6 +29,7 @@ def away(tmp_path_factory):
     folder = tmp_path_factory.mktemp("away")
     settings = settings_of(folder, URI, timeout=0.02, requests_per_minute=0)
     with served(settings) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.01)  # otherwise it takes half a second to give up
         # The driver gives up at once, long before the server's own deadlines: its errors have the names.
         patch.setattr(server.services.stores, "within", lambda _: time_limit(0.02))
         yield server

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from chatstore_cli.server import run
 from chatstore_cli.server.sockets import frames as frames_module
@@ -36,8 +35,8 @@ def slow_client(server: PlatformServer, path: str) -> Iterator[Client]:
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     connection.connect(("127.0.0.1", server.port))
-    with connect(f"ws://127.0.0.1:{server.port}{path}", sock=connection, max_queue=1, max_size=None) as opened:
-        yield Client(opened)
+    with server.client(path, sock=connection, max_queue=1) as client:
+        yield client
 
 
 def long_chat(server: PlatformServer, tenant: str, turns: int = TURNS) -> str:
@@ -62,8 +61,6 @@ def attached(server: PlatformServer) -> int:
 def test_a_client_that_reads_too_slowly_gets_an_error_frame_and_no_gap(
     tmp_path: Path, mongo_uri: str, database: Any, tenant: str, monkeypatch: pytest.MonkeyPatch
 ):
-    # Long enough for a client that reads: if this process gets no processor for as long, the replay gives up on it too.
-    monkeypatch.setattr(frames_module, "_SECONDS_FOR_ROOM", 3)
     most_queued = 0
     all_frames: set[frames_module.Frames] = set()
     put_nowait = frames_module.Frames._queue
@@ -77,9 +74,12 @@ def test_a_client_that_reads_too_slowly_gets_an_error_frame_and_no_gap(
     monkeypatch.setattr(frames_module.Frames, "_queue", counted)
     with running(settings_of(tmp_path, mongo_uri, database.name)) as server:
         path = long_chat(server, tenant)
-        with slow_client(server, path) as slow, server.client(path) as quick:
+        with server.client(path) as quick, contextlib.ExitStack() as stack:
             replayed = quick.until("chat.resume_boundary")
             assert [each["data"]["sequence"] for each in replayed[1:-1]] == list(range(1, TURNS + 1))
+            # Only from now on: on a busy machine the quick client too may get no processor for as long.
+            monkeypatch.setattr(frames_module, "_SECONDS_FOR_ROOM", 0.2)
+            slow = stack.enter_context(slow_client(server, path))
             poll(lambda: any(each.overflowed for each in all_frames), what="giving up the client that reads too slowly")
             sequences: list[int] = []
             for frame in slow.until("chat.error"):
@@ -109,16 +109,24 @@ def test_a_client_that_reads_nothing_any_more_is_given_up(
 def test_a_client_that_vanished_is_noticed_by_its_missing_pong(
     tmp_path: Path, mongo_uri: str, database: Any, tenant: str
 ):
-    def ping_soon(config: Any) -> None:
-        config.ws_ping_interval = config.ws_ping_timeout = 0.2
+    configurations: list[Any] = []
 
-    with running(settings_of(tmp_path, mongo_uri, database.name), ping_soon) as server:
+    def ping_often(config: Any) -> None:
+        config.ws_ping_interval = 0.1
+        configurations.append(config)
+
+    with running(settings_of(tmp_path, mongo_uri, database.name), ping_often) as server:
         path = server.start_chat(tenant)
         with server.client(path) as living, socket.create_connection(("127.0.0.1", server.port)) as vanished:
+            living.until("chat.resume_boundary")
+            # Only for the other one: on a busy machine an answer to a ping may take as long.
+            configurations[0].ws_ping_timeout = 0.2
             head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             vanished.sendall((head + key).encode())
-            poll(lambda: attached(server) == 2)
+            with contextlib.suppress(ConnectionResetError):
+                while vanished.recv(65_536):
+                    pass  # until the server ends the connection
             poll(lambda: attached(server) == 1, what="the end of the vanished client")
             living.say("goes on")
 
@@ -127,7 +135,7 @@ def test_a_socket_survives_an_outage_of_the_database(
     tmp_path: Path, own_mongod: Mongod, own_database: Any, tenant: str, monkeypatch: pytest.MonkeyPatch
 ):
     mongod = own_mongod
-    settings = settings_of(tmp_path, mongod.uri, own_database.name, timeout=0.5)
+    settings = settings_of(tmp_path, mongod.uri, own_database.name)
     with running(settings) as server:
         path = server.start_chat(tenant)
         with server.client(path) as client, server.client(path) as other:

@@ -12,6 +12,9 @@ from tests.support import chromium
 CHROMIUM_IS_REQUIRED = os.environ.get("CHATSTORE_REQUIRE_CHROMIUM") == "1"
 """Read once, at import: each test runs without the variables of the machine's user."""
 
+MILLISECONDS = 120_000
+"""The time for each step of a page. Long, because a busy machine is not a defect."""
+
 _find = cache(chromium.find)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_SECONDS = 30.0
+_SECONDS = 120.0
 
 
 def find() -> tuple[str | None, str]:

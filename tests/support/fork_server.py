@@ -1,8 +1,9 @@
 """Runs the command line in a process of its own without starting Python anew for each run.
 
 A server has imported the package and forks a child for each command line. The child has its own environment, folder,
-pipes and exit status, as a process that was started has; only the 0.2 s of start-up and imports are saved. What depends
-on the start itself (locale, PYTHON* variables, memory, signals to a starting process) is tested with a started process.
+pipes and exit status, as a process that was started has; only the 0.2 s of start-up and imports are saved, and the limits
+of time in patience.py are longer. What depends on the start itself (locale, PYTHON* variables, memory, signals to a
+starting process) is tested with a started process.
 """
 
 from __future__ import annotations
@@ -257,6 +258,10 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end the server
     _import_everything()
     import gc
+
+    from patience import be_patient  # beside this file
+
+    be_patient()
 
     gc.freeze()  # children share these pages as long as the collector does not write to them
     with socket.socket(fileno=int(sys.argv[1])) as listener:

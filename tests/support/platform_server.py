@@ -106,7 +106,8 @@ class PlatformServer:
     @contextlib.contextmanager
     def client(self, path: str, **options: Any) -> Iterator[Client]:
         """A client of a socket."""
-        with connect(f"ws://127.0.0.1:{self.port}{path}", max_size=None, **options) as connection:
+        options = {"open_timeout": _WITHIN, "max_size": None, **options}
+        with connect(f"ws://127.0.0.1:{self.port}{path}", **options) as connection:
             yield Client(connection)
 
     def start_chat(self, tenant: str, user: str = "ana", workflow: str = "flow") -> str:

@@ -18,6 +18,7 @@ from chatstore_cli.server.app import create_app
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.turns.responders.registry import responder_of
 from tests.support.mongod import poll
+from tests.support.patience import be_patient
 
 
 @dataclass
@@ -87,5 +88,7 @@ def served(settings: Settings) -> Iterator[Served]:
     """The application of these settings, started. Unexpected errors are answers, as for a real client."""
     services = Services(settings, responder_of(settings))
     app = create_app(services)
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+    client = TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch, client:
+        be_patient(patch.setattr)
         yield Served(client, services, app)

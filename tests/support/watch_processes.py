@@ -30,12 +30,17 @@ class Watcher(BackgroundProcess):
         """The message content of every row."""
         return [row["content"] for row in self.rows]
 
-    def wait_for_rows(self, number: int, within: float = 60.0) -> list[dict[str, Any]]:
+    @property
+    def failures(self) -> int:
+        """The reported outages, without those that a busy machine may cause: no answer for 2 s."""
+        return self.err.count("Waiting for the server.") - self.err.count("The server has not answered for")
+
+    def wait_for_rows(self, number: int, within: float = 120.0) -> list[dict[str, Any]]:
         """Wait for that many rows or more, and return all."""
         poll(lambda: len(self.rows) >= number, what=f"{number} rows, beside {self.err!r}", within=within)
         return self.rows
 
-    def wait_for_notice(self, text: str, within: float = 60.0) -> None:
+    def wait_for_notice(self, text: str, within: float = 120.0) -> None:
         """Wait for a text on stderr."""
         poll(lambda: text in self.err or self.process.poll() is not None, what=f"{text!r} on stderr", within=within)
         assert text in self.err

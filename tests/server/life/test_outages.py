@@ -108,14 +108,16 @@ def test_idle_sockets_and_streams_hold_no_thread_and_end_with_the_server(own_cha
     assert "Traceback" not in server.err
 
 
-async def _be_idle(server: ServerProcess, connections: int = 200) -> None:
+async def _be_idle(server: ServerProcess, connections: int = 60) -> None:
     address = server.url.replace("http", "ws") + "/ws/chat?session_id="
     limits = httpx2.Limits(max_connections=connections + 50)
     async with httpx2.AsyncClient(base_url=server.url, timeout=120, limits=limits) as client:
         first = await _stream(client)
         threads = server.threads
         streams = [first, *await asyncio.gather(*(_stream(client) for _ in range(connections - 1)))]
-        sockets = await asyncio.gather(*(websockets.connect(f"{address}{number}") for number in range(connections)))
+        sockets = await asyncio.gather(
+            *(websockets.connect(f"{address}{number}", open_timeout=120) for number in range(connections))
+        )
         for socket in sockets:
             assert json.loads(await socket.recv())["type"] == "system"
         status = (await client.get("/store/status")).json()

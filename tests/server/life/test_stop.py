@@ -74,7 +74,9 @@ def test_a_responder_and_a_mongodb_that_hang_are_not_waited_for(
 async def _stop_while_everything_hangs(server: ServerProcess) -> float:
     """Returns the instant of TERM: with an answer that never comes, a read, and an idle socket."""
     async with httpx2.AsyncClient(base_url=server.url, timeout=60) as client:
-        socket = await websockets.connect(server.url.replace("http", "ws") + "/ws/chat?session_id=idle")
+        socket = await websockets.connect(
+            server.url.replace("http", "ws") + "/ws/chat?session_id=idle", open_timeout=60
+        )
         asking = asyncio.create_task(client.post("/api/chat", json={"session_id": "s", "message": "asked"}))
         reading = asyncio.create_task(client.get("/store/sessions"))
         await asyncio.to_thread(poll, lambda: "Recording session 's'" in server.err, what="the recording")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import Chatstore, chatstore_in
-from tests.support.browsers import find_chromium
+from tests.support.browsers import MILLISECONDS, find_chromium
 from tests.support.server_processes import ServerProcess, running_server
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def browser() -> Iterator[Browser]:
 
     program = find_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=MILLISECONDS)
         yield browser
         browser.close()
 
@@ -115,6 +115,7 @@ class Opened:
 def window(browser: Browser, samples: Samples) -> Iterator[Opened]:
     """The page of a module. One for each test would cost half a second each."""
     context = browser.new_context(base_url=samples.open_server.url)
+    context.set_default_timeout(MILLISECONDS)
     opened = Opened(context.new_page(), context)
     _observe(opened)
     yield opened

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from chatstore_cli.server.page.forms import Form
+from tests.support.browsers import MILLISECONDS
 from tests.support.samples import store_sample
 from tests.support.served_app import Served, served, settings_of
 
@@ -198,6 +199,7 @@ def test_the_wrong_field_has_the_focus_and_the_message_belongs_to_it(tab):
 def test_a_phone_shows_the_filters_on_demand_without_a_script_and_a_wide_screen_always(browser, samples, path):
     sizes = {"width": 390, "height": 844}
     context = browser.new_context(base_url=samples.open_server.url, java_script_enabled=False, viewport=sizes)
+    context.set_default_timeout(MILLISECONDS)
     try:
         page = context.new_page()
         page.goto(f"/page/{path}")

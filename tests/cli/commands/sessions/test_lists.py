@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +12,13 @@ import pytest
 import yaml
 from bson import ObjectId, json_util
 
-from chatstore_cli.cli.main import run
 from chatstore_cli.mongo.layouts.registry import LAYOUTS
 from chatstore_cli.render.output_format import OutputFormat
-from tests.conftest import Outcome
 from tests.support.golden import TABLE_AND_JSON, check_golden
 from tests.support.paths import SAMPLES
 from tests.support.stored_sessions import NOON, store_chats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pymongo.database import Database
 
     from tests.conftest import Chatstore
@@ -36,42 +30,6 @@ EVERY_LAYOUT = {
     "CHATSTORE_AGENTS__MESSAGES": "messages",
 }
 SAMPLED = {layout: json.loads((SAMPLES / f"{layout}.json").read_text()) for layout in LAYOUTS}
-
-
-LIMITS = (
-    "core.sessions.totals._SECONDS",
-    "core.sessions.bounded_list.MOST_SECONDS",
-    "core.sessions.names.MOST_SECONDS",
-    "core.sessions.names._SUGGESTION_SECONDS",
-    "core.similar_sessions.SECONDS",
-)
-"""Limits of time. On a busy machine they would decide what a command prints."""
-
-
-@dataclass
-class PatientChatstore:
-    """The command in this process, with limits of time that no load of the machine reaches."""
-
-    chatstore: Chatstore
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> Outcome:
-        with self.monkeypatch.context() as patch:
-            patch.chdir(self.chatstore.folder)
-            for limit in LIMITS:
-                patch.setattr(f"chatstore_cli.{limit}", 600.0)
-            for name, value in {**self.chatstore.environment, **(env or {})}.items():
-                patch.setenv(name, value or "")
-            code = run(arguments)
-            printed = self.capsys.readouterr()
-        return Outcome(code, printed.out, printed.err)
-
-
-@pytest.fixture
-def patient(chats: Chatstore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> PatientChatstore:
-    """The command over seven sessions of two layouts, in this process."""
-    return PatientChatstore(chats, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +51,7 @@ def chats(database: Documents, chatstore: Chatstore) -> Chatstore:
     return chatstore
 
 
-def items(
-    chatstore: Chatstore | PatientChatstore, *arguments: str, env: dict[str, str | None] | None = None
-) -> list[dict[str, Any]]:
+def items(chatstore: Chatstore, *arguments: str, env: dict[str, str | None] | None = None) -> list[dict[str, Any]]:
     outcome = chatstore("sessions", *arguments, "-o", "json", env=env)
     assert outcome.code == 0, outcome.err
     rows: list[dict[str, Any]] = json.loads(outcome.out)["items"]
@@ -200,32 +156,26 @@ def test_a_truncated_file_says_so_even_when_quiet(chats: Chatstore) -> None:
     assert sorted_page.err == "There are more rows. Use a higher --limit or --all for all rows.\n"  # no cursor shows it
 
 
-def test_below_a_table_is_how_many_there_are(patient: PatientChatstore) -> None:
-    assert "3 of 7 sessions.\n" in patient("sessions", "list", "--limit", "3").err
-    assert "1 of 2 sessions.\n" in patient("sessions", "list", "--limit", "1", "--tenant", "acme").err
-    assert "2 of 7 sessions.\n" in patient("sessions", "list", "--limit", "2", "--sort", "messages").err
-    assert " of 7" not in patient("sessions", "list", "--limit", "7").err
-    assert patient("sessions", "list", "--limit", "3", "-q").err == ""
+def test_below_a_table_is_how_many_there_are(chats: Chatstore) -> None:
+    assert "3 of 7 sessions.\n" in chats("sessions", "list", "--limit", "3").err
+    assert "1 of 2 sessions.\n" in chats("sessions", "list", "--limit", "1", "--tenant", "acme").err
+    assert "2 of 7 sessions.\n" in chats("sessions", "list", "--limit", "2", "--sort", "messages").err
+    assert " of 7" not in chats("sessions", "list", "--limit", "7").err
+    assert chats("sessions", "list", "--limit", "3", "-q").err == ""
 
 
-def test_more_than_10_000_are_not_counted_and_not_read_one_by_one(
-    chatstore: Chatstore, database: Documents, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_more_than_10_000_are_not_counted_and_not_read_one_by_one(chatstore: Chatstore, database: Documents) -> None:
     database["chat_sessions"].insert_many(
         [
             {"chat_id": f"c{number}", "messages": [], "status": 1, "updated_at": NOON + timedelta(minutes=number)}
             for number in range(10_001)
         ]
     )
-    patient = PatientChatstore(chatstore, monkeypatch, capsys)
-    assert "2 of more than 10,000 sessions.\n" in patient("sessions", "list", "--limit", "2").err
+    assert "2 of more than 10,000 sessions.\n" in chatstore("sessions", "list", "--limit", "2").err
     outcome = chatstore("sessions", "list", "--status", "completed", "--all", "--sort", "title", "-o", "json")
     assert (outcome.code, outcome.out) == (2, "")
     error = json.loads(outcome.err)["error"]
-    either = (
-        "More than 10,000 sessions match the other options|After 5 seconds and [0-9,]+ sessions it was not complete"
-    )
-    assert re.match(f"({either}), and --sort must read each of them", error["message"])
+    assert error["message"].startswith("More than 10,000 sessions match the other options, and --sort must read each")
     assert error["hint"].startswith("Narrow the list with --since, --until, --tenant,")
 
 
@@ -245,28 +195,23 @@ def test_more_than_10_000_are_not_counted_and_not_read_one_by_one(
         (["--model", "gpt-9"], []),
     ],
 )
-def test_filters_and_orders_without_an_index(
-    patient: PatientChatstore, arguments: list[str], expected: list[str]
-) -> None:
-    assert ids(items(patient, "list", *arguments)) == expected
+def test_filters_and_orders_without_an_index(chats: Chatstore, arguments: list[str], expected: list[str]) -> None:
+    assert ids(items(chats, "list", *arguments)) == expected
 
 
-def test_usage_and_models_are_looked_up_where_a_list_does_not_have_them(
-    everything: Chatstore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    patient = PatientChatstore(everything, monkeypatch, capsys)
-    cost = items(patient, "list", "--layout", "threads", "--sort", "cost")
+def test_usage_and_models_are_looked_up_where_a_list_does_not_have_them(everything: Chatstore) -> None:
+    cost = items(everything, "list", "--layout", "threads", "--sort", "cost")
     assert [row["usage"]["cost"] for row in cost] == ["0.25", *[None] * (len(cost) - 1)]
-    calls = items(patient, "list", "--layout", "calls", "--min-tokens", "1")
+    calls = items(everything, "list", "--layout", "calls", "--min-tokens", "1")
     reported = SAMPLED["calls"].get("usage", {})
     assert {row["session_id"]: row["usage"] for row in calls} == {
         name: usage for name, usage in reported.items() if usage["total_tokens"]
     }
-    of_model = patient("sessions", "list", "--model", "gpt-9", "-o", "json")
+    of_model = everything("sessions", "list", "--model", "gpt-9", "-o", "json")
     assert ids(json.loads(of_model.out)["items"]) == ["chat-ours"]
     for layout in ("messages", "calls"):
         assert f"The layout {layout} has no model, so its sessions are left out." in of_model.err
-    assert ids(items(patient, "list", "--model", "m")) == ["thread-1"]
+    assert ids(items(everything, "list", "--model", "m")) == ["thread-1"]
 
 
 def test_wrong_use(chats: Chatstore) -> None:
@@ -308,16 +253,16 @@ def test_tenants_and_users_of_all_layouts_have_the_sessions_of_the_list(everythi
             assert row["sessions"] == len(own) == sum(each["sessions"] for each in row["layouts"].values())
 
 
-def test_users_of_one_tenant(patient: PatientChatstore) -> None:
-    assert [(row["user_id"], row["sessions"]) for row in items(patient, "users", "--tenant", "acme")] == [
+def test_users_of_one_tenant(chats: Chatstore) -> None:
+    assert [(row["user_id"], row["sessions"]) for row in items(chats, "users", "--tenant", "acme")] == [
         ("ada", 1),
         ("bob", 1),
     ]
-    assert [row["tenant_id"] for row in items(patient, "tenants", "--limit", "1")] == ["acme"]
-    one = patient("sessions", "tenants", "--limit", "1")
+    assert [row["tenant_id"] for row in items(chats, "tenants", "--limit", "1")] == ["acme"]
+    one = chats("sessions", "tenants", "--limit", "1")
     assert "1 of 4 tenants.\n" in one.err
     assert "The layout messages has no tenant, so its sessions are left out." in one.err
-    typo = patient("sessions", "users", "--tenant", "acmee")
+    typo = chats("sessions", "users", "--tenant", "acmee")
     assert (typo.code, typo.out, "Did you mean 'acme'?" in typo.err) == (3, "", True)
 
 
@@ -331,20 +276,20 @@ def test_users_of_one_tenant(patient: PatientChatstore) -> None:
         ("usage", "explain"), ("sessions", "split"),
     ],
 )  # fmt: skip
-def test_a_session_id_is_suggested(patient: PatientChatstore, command: tuple[str, ...]) -> None:
+def test_a_session_id_is_suggested(chats: Chatstore, command: tuple[str, ...]) -> None:
     for typed in ("triage-00", "TRIAGE-0", " triage-0\n", "'triage-0'"):
-        outcome = patient(*command, typed)
+        outcome = chats(*command, typed)
         assert (outcome.code, outcome.out) == (3, "")
         assert "Did you mean 'triage-0'" in outcome.err, outcome.err
 
 
-def test_the_beginning_of_an_id_and_an_object_id_are_suggested(patient: PatientChatstore, database: Documents) -> None:
+def test_the_beginning_of_an_id_and_an_object_id_are_suggested(chats: Chatstore, database: Documents) -> None:
     identity = database["chat_sessions"].insert_one({"enterprise_id": "x", "messages": [], "status": 1}).inserted_id
     for typed in (f"ObjectId('{identity}')", str(identity).upper()):
-        assert f"Did you mean '{identity}'? " in patient("sessions", "show", typed).err
-    assert "Did you mean 'journal-a' or 'journal-b'? " in patient("sessions", "show", "journal").err
+        assert f"Did you mean '{identity}'? " in chats("sessions", "show", typed).err
+    assert "Did you mean 'journal-a' or 'journal-b'? " in chats("sessions", "show", "journal").err
     for hostile in ('{"$ne": null}', "x" * 5_000, "\x1b[31m", ".*", "%", "zzz"):
-        outcome = patient("sessions", "show", hostile)
+        outcome = chats("sessions", "show", hostile)
         assert (outcome.code, "Did you mean" in outcome.err, "\x1b" in outcome.err) == (3, False, False)
 
 
@@ -362,9 +307,9 @@ def test_the_beginning_of_an_id_and_an_object_id_are_suggested(patient: PatientC
     ],
 )
 def test_an_id_of_another_layout_is_reported_with_its_layout(
-    patient: PatientChatstore, command: tuple[str, ...], session_id: str, text: str
+    chats: Chatstore, command: tuple[str, ...], session_id: str, text: str
 ) -> None:
-    outcome = patient(*command, session_id)
+    outcome = chats(*command, session_id)
     layout = "workflow" if session_id == "triage-0" else "messages"
     error = " ".join(outcome.err.split())
     assert (outcome.code, outcome.out) == (3, "")
@@ -374,26 +319,26 @@ def test_an_id_of_another_layout_is_reported_with_its_layout(
 
 
 def test_an_id_that_no_layout_has_is_reported_without_remarks_about_lists(
-    patient: PatientChatstore, database: Documents
+    chats: Chatstore, database: Documents
 ) -> None:
     database["chat_messages"].drop_indexes()  # without an index, the list of the suggestion has a remark
-    outcome = patient("sessions", "show", "journla-a")
+    outcome = chats("sessions", "show", "journla-a")
     assert (outcome.code, "Did you mean 'journal-a'" in outcome.err) == (3, True), outcome.err
     assert "no index" not in outcome.err, outcome.err
 
 
-def test_a_tenant_or_user_that_exists_nowhere_is_suggested(patient: PatientChatstore) -> None:
+def test_a_tenant_or_user_that_exists_nowhere_is_suggested(chats: Chatstore) -> None:
     for arguments, text in (
         (["--tenant", "ACME"], "No tenant 'ACME' in workflow, threads, general or calls. Did you mean 'acme'? "),
         (["--user", "adda"], "Did you mean 'ada'? "),
         (["--tenant", '{"$ne": null}'], "To list tenants: chatstore sessions tenants. "),
         (["--all", "--tenant", "zzz"], "To list tenants: chatstore sessions tenants. "),
     ):
-        outcome = patient("sessions", "list", *arguments, "-o", "jsonl")
+        outcome = chats("sessions", "list", *arguments, "-o", "jsonl")
         assert (outcome.code, outcome.out, text in outcome.err) == (3, "", True), outcome.err
     for arguments in (["--tenant", "acme", "--until", "2001-01-01"], ["--layout", "messages", "--tenant", "zzz"]):
-        assert patient("sessions", "list", *arguments).code == 0
-    assert patient("sessions", "list", "--layout", "general", "--tenant", "acme").code == 0  # it has workflow sessions
+        assert chats("sessions", "list", *arguments).code == 0
+    assert chats("sessions", "list", "--layout", "general", "--tenant", "acme").code == 0  # it has workflow sessions
 
 
 @pytest.mark.parametrize(
