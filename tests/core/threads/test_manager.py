@@ -176,7 +176,7 @@ def test_errors_name_the_wrong_value_in_plain_words(manager: StateManager) -> No
         return caught.value.as_text()
 
     assert error_of(lambda: StateManager(user_id=None)) == (
-        "user_id: a text is expected, not None. It cannot be stored. "
+        "user_id: a text is expected, not null. It cannot be stored. "
         "Check where the id comes from. To see the threads of all users, leave user_id and org_id out."
     )
     assert error_of(lambda: manager.create_thread("")) == "name: it is empty. It can have 1 to 10,000 characters."
@@ -185,7 +185,7 @@ def test_errors_name_the_wrong_value_in_plain_words(manager: StateManager) -> No
         "content.metadata.a: a JSON value is expected, not set. It cannot be stored."
     )
     assert error_of(lambda: manager.import_thread([])) == (
-        "The export: text, bytes or an object is expected, not list."
+        "The export: text, bytes or an object is expected, not a list."
     )
     assert error_of(lambda: manager.set_current_thread(None)).startswith("Thread None not found. ")
 
@@ -207,7 +207,7 @@ def test_messages_are_added_together(manager: StateManager) -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("Hello", r"messages\[1\]: a mapping is expected, not str"),
+        ("Hello", r"messages\[1\]: a mapping is expected, not a text"),
         (("user", "Hello"), r"messages\[1\]: a mapping is expected, not tuple"),
         ({"role": "user"}, r"messages\[1\]: the key 'content' is missing"),
         ({"role": "user", "content": "x", "name": "bob"}, r"messages\[1\]: the key 'name' is not known"),
