@@ -4,10 +4,11 @@
 
 Each figure is a ratio, and its sides are measured in turn, in this process through the ASGI application. The first page of
 the sessions view over `--sessions` workflow sessions is compared with that over 10,000, and with the call of the command,
-`list_sessions`, on the same database. A page of a session with `--messages` messages is compared with a page of one with
-100: the first and the last page, one around a hit of a search in the middle, and the ones after and before that; for flat
-messages, a workflow session in segments, a thread, and a session of a Python agent. The bounds hold for 1,000,000 sessions
-and 100,000 messages. Exits with status 1 if a figure misses its bound.
+`list_sessions`, on the same database. The usage view of five days is compared in the same two databases. A page of a
+session with `--messages` messages is compared with a page of one with 100: the first and the last page, one around a hit of
+a search in the middle, and the ones after and before that; for flat messages, a workflow session in segments, a thread, and
+a session of a Python agent. The bounds hold for 1,000,000 sessions and 100,000 messages. Exits with status 1 if a figure
+misses its bound.
 """
 
 from __future__ import annotations
@@ -207,6 +208,10 @@ def measure_sessions(figures: Figures, small: Any, large: Any, chosen: argparse.
     ours, theirs, call = in_turn(10 * chosen.rounds, viewed(large, path), viewed(small, path), core)
     report(figures, f"sessions view, {chosen.sessions:,}", ours, f"{SMALL:,}", theirs, LARGE_TO_SMALL)
     report(figures, "sessions view, the core's call", ours, "list_sessions", call, VIEW_TO_CALL)
+    period = urlencode({"by": "tenant", "since": (NEWEST - timedelta(days=5)).date().isoformat()})
+    path = f"/page/usage?{period}"  # its 7,200 sessions are in both databases
+    ours, theirs = in_turn(chosen.rounds, viewed(large, path), viewed(small, path))
+    report(figures, f"usage view of five days, {chosen.sessions:,}", ours, f"{SMALL:,}", theirs, LARGE_TO_SMALL)
 
 
 def measure_transcript(figures: Figures, server: Any, layout: str, chosen: argparse.Namespace) -> None:

@@ -148,6 +148,7 @@ def typed_value(text: str, option: str) -> Any:
     try:
         return json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError):
-        hint = """Write a text that begins with {, [ or " as JSON: --set 'greeting="[smiles] Hello"'."""
+        example = """--set 'greeting="[smiles] Hello"'""" if option.startswith("--set") else """'"[smiles] Hello"'"""
+        hint = f'Write a text that begins with {{, [ or " as JSON: {example}.'
         # The value may be a secret, so neither the error nor its cause shows it.
         raise WrongUse(what=f"{option}: the value is not JSON.", hint=hint) from None

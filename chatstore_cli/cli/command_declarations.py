@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, TypeVar, cast
 
 import typer
@@ -11,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from chatstore_cli.cli.global_options import global_parameters
 from chatstore_cli.cli.option_values import use_plain_converters
-from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode
+from chatstore_cli.domain.errors import EXIT_MEANINGS, ExitCode, WrongUse
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,6 +33,17 @@ def _without_types(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+@contextmanager
+def _own_words_in_errors(command: Any) -> Iterator[None]:
+    try:
+        yield
+    except WrongUse as error:
+        from chatstore_cli.cli.own_words import name_parameters
+
+        name_parameters(error, [parameter for parameter in command.params if parameter.expose_value])
+        raise
+
+
 class ChatCommand(TyperCommand):
     """A command that also accepts the global options, and whose epilog keeps its line breaks."""
 
@@ -44,6 +56,11 @@ class ChatCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, including --help, with converters that do not need pydantic."""
         return _with_completions(_without_types(use_plain_converters(super().get_params(ctx))), ctx)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Errors about a wrong value name the option or argument that has it."""
+        with _own_words_in_errors(self):
+            return super().invoke(ctx)
 
     def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the examples and exit statuses with their line breaks."""
@@ -78,6 +95,11 @@ class ChatGroup(TyperGroup):
         command = typer.main.get_command(module.app)
         # A module with several commands is a group of them.
         return command.commands.get(cmd_name, command) if isinstance(command, TyperGroup) else command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the group's own command or a subcommand. Errors of the own one name its options and arguments."""
+        with _own_words_in_errors(self) if ctx.invoked_subcommand is None else nullcontext():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The subcommand, or an error that suggests similar names, also those of lazy commands."""

@@ -70,8 +70,8 @@ def test_an_agent_from_its_creation_to_its_deletion(emptied, module_database):
         ({"name": None}, ["name"], "Input should be a valid string"),
         ({"name": "a", "description": "x" * 2049}, ["description"], "description must be 2,048 characters or less"),
         ({"name": "a", "more": 1}, ["more"], "Extra inputs are not permitted"),
-        ({"name": "a", "config": []}, ["config"], "Input should be a valid dictionary"),
-        ({"name": "a", "config": None}, ["config"], "Input should be a valid dictionary"),
+        ({"name": "a", "config": []}, ["config"], "Input should be an object"),
+        ({"name": "a", "config": None}, ["config"], "Input should be an object"),
     ],
 )
 def test_an_invalid_agent_is_rejected_with_its_issues(off, body, path, message):
@@ -90,7 +90,7 @@ def test_several_issues_are_one_text(off):
         (
             "name is required",
             "description must be 2,048 characters or less",
-            "config: Input should be a valid dictionary",
+            "config: Input should be an object",
         )
     )
     assert [path for path, _ in issues] == [["name"], ["description"], ["config"]]

@@ -54,13 +54,13 @@ def test_an_agent_of_the_first_version_is_shown_and_changed_in_the_later_one(emp
     ("body", "text"),
     [
         ({}, "config is required"),
-        ({"config": None}, "config: Input should be a valid dictionary"),
+        ({"config": None}, "config: Input should be an object"),
         ({"config": {}}, "config.agent_name is required"),
         ({"config": {"agent_name": ""}}, "config.agent_name is required"),
         ({"config": {"agent_name": " \t"}}, "config.agent_name is required"),
         ({"config": {"agent_name": None}}, "config.agent_name is required"),
         ({"config": {"agent_name": "x" * 129}}, "config.agent_name must be 128 characters or less"),
-        ({"config": {"agent_name": 3}}, "config.agent_name: a text is expected, not int"),
+        ({"config": {"agent_name": 3}}, "config.agent_name: a text is expected, not a number"),
         (
             {"config": {"agent_name": "a", "agent_description": "x" * 2049}},
             "config.agent_description must be 2,048 characters or less",

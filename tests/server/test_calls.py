@@ -116,7 +116,7 @@ def test_the_later_version_has_the_id_of_the_call(emptied, module_database):
         ({"roomName": "a/b"}, "roomName", "roomName can only contain letters, numbers, underscores, and hyphens"),
         ({"roomName": "x" * 129}, "roomName", "roomName must be 128 characters or less"),
         ({"agentId": "x"}, "agentId", "agentId must be a valid Mongo ObjectId"),
-        ({"agentConfig": []}, "agentConfig", "Input should be a valid dictionary"),
+        ({"agentConfig": []}, "agentConfig", "Input should be an object"),
     ],
 )
 def test_an_invalid_start_is_rejected_with_its_issue_and_an_example(off, given, path, message):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from chatstore_cli.domain.errors import BadValue, InvalidAgent
+from chatstore_cli.domain.json_types import type_in_words
 
 Result = TypeVar("Result")
 
@@ -58,7 +59,7 @@ def checked_version_id(version_id: object) -> str:
 def checked_name(name: object, field: str = "name") -> str:
     """The name of an agent without the white space around it."""
     if not isinstance(name, str):
-        raise InvalidAgent(what=f"{field}: a text is expected, not {_type_of(name)}")
+        raise InvalidAgent(what=f"{field}: a text is expected, not {type_in_words(name)}")
     if not name:
         raise InvalidAgent(what=f"{field} is required", hint=f"A name has 1 to {MAX_NAME} characters.")
     trimmed = _plain(name).strip(_WHITE_SPACE)
@@ -72,7 +73,7 @@ def checked_description(description: object, field: str = "description") -> str 
     if description is None:
         return None
     if not isinstance(description, str):
-        raise InvalidAgent(what=f"{field}: a text is expected, not {_type_of(description)}")
+        raise InvalidAgent(what=f"{field}: a text is expected, not {type_in_words(description)}")
     return _storable(_not_longer(_plain(description), field, MAX_DESCRIPTION), field)
 
 
@@ -84,7 +85,7 @@ def checked_owner(owner: object, field: str) -> str | None:
 def checked_key(key: object, field: str = "agent_id") -> str:
     """The key of an agent of lyzr-agent: any text."""
     if not isinstance(key, str):
-        raise InvalidAgent(what=f"{field}: a text is expected, not {_type_of(key)}")
+        raise InvalidAgent(what=f"{field}: a text is expected, not {type_in_words(key)}")
     if not key:
         raise InvalidAgent(what=f"{field} is required")
     return _storable(_not_longer(_plain(key), field, MAX_OWNER), field)
@@ -134,7 +135,7 @@ class _Walk:
 
     def copy_of_object(self, value: object, level: int) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise _Flaw(f"an object is expected, not {_type_of(value)}")
+            raise _Flaw(f"an object is expected, not {type_in_words(value)}")
         self._enter(level)
         copy: dict[str, Any] = {}
         for key, item in value.items():
@@ -188,7 +189,7 @@ class _Walk:
             return self.copy_of_object(value, level + 1)
         if isinstance(value, list | tuple):
             return self._copy_of_list(value, level + 1)
-        raise _Flaw(f"a JSON value is expected, not {_type_of(value)}")
+        raise _Flaw(f"a JSON value is expected, not {type_in_words(value)}")
 
     def _enter(self, level: int) -> None:
         if level > MAX_LEVELS:
@@ -218,10 +219,6 @@ def _storable(text: str, field: str) -> str:
     if _LONE_SURROGATE.search(text):
         raise InvalidAgent(what=f"{field}: the text has a lone surrogate")
     return text
-
-
-def _type_of(value: object) -> str:
-    return "null" if value is None else type(value).__name__
 
 
 def _bytes_of(text: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from chatstore_cli.domain.errors import InvalidGeneralChat
 from chatstore_cli.domain.general import GeneralChat, GeneralMessage
+from chatstore_cli.domain.json_types import type_in_words
 from chatstore_cli.domain.message import GENERAL_AGENT
 from chatstore_cli.domain.storable_values import Alterations, storable_value
 
@@ -58,12 +59,12 @@ def checked_metadata(metadata: object) -> Mapping[str, Any]:
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise InvalidGeneralChat(what=f"metadata: a mapping is expected, not {type(metadata).__name__}.")
+        raise InvalidGeneralChat(what=f"metadata: a mapping is expected, not {type_in_words(metadata)}.")
     return metadata
 
 
 def checked_number(value: object, name: str) -> int:
     """A limit or a sequence. Raises InvalidGeneralChat."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidGeneralChat(what=f"{name}: a whole number is expected, not {type(value).__name__}.")
+        raise InvalidGeneralChat(what=f"{name}: a whole number is expected, not {type_in_words(value)}.")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from chatstore_cli.domain.errors import InvalidGeneralChat
+from chatstore_cli.domain.json_types import type_in_words
 
 PREFIX = "generalchat-"
 LONGEST_OWNER = 500
@@ -80,7 +81,7 @@ def checked_part(value: object, name: str) -> str:
     if value is None or value == "":
         raise InvalidGeneralChat(what=f"{name} is required")
     if not isinstance(value, str):
-        raise InvalidGeneralChat(what=f"{name}: a text is expected, not {type(value).__name__}.")
+        raise InvalidGeneralChat(what=f"{name}: a text is expected, not {type_in_words(value)}.")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatstore_cli.domain.errors import InvalidThreadData
+from chatstore_cli.domain.json_types import type_in_words
 from chatstore_cli.domain.message import ROLES
 
 MAX_NAME, MAX_ID, MAX_OWNER = 10_000, 200, 500
@@ -104,7 +105,7 @@ class _Walk:
 
     def copy_of_object(self, value: object, level: int) -> dict[str, Any]:
         if not isinstance(value, _OBJECTS):
-            raise _Flaw(f"a JSON object is expected, not {type_of(value)}")
+            raise _Flaw(f"a JSON object is expected, not {type_in_words(value)}")
         copy: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
@@ -132,7 +133,7 @@ class _Walk:
                 raise _Flaw(f"{float(value)} is not a finite number")
             return float(value) + 0.0  # -0.0 becomes 0.0: PostgreSQL has only one zero
         if not isinstance(value, _CONTAINERS):
-            raise _Flaw(f"a JSON value is expected, not {type_of(value)}")
+            raise _Flaw(f"a JSON value is expected, not {type_in_words(value)}")
         if level > MAX_LEVELS:
             raise _Flaw(f"more than {MAX_LEVELS} levels")
         return (
@@ -170,11 +171,6 @@ def _step(key: str) -> str:
     return f".{key}" if _SIMPLE_KEY.fullmatch(key) else f"[{json.dumps(key[:100])}]"
 
 
-def type_of(value: object) -> str:
-    """The type of a value as an error names it."""
-    return "None" if value is None else type(value).__name__
-
-
 def _bytes_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
@@ -186,7 +182,7 @@ def _plain(text: str) -> str:
 
 def _text(value: object, field: str, longest: int, shortest: int = 1) -> str:
     if not isinstance(value, str):
-        raise _invalid(field, f"a text is expected, not {type_of(value)}")
+        raise _invalid(field, f"a text is expected, not {type_in_words(value)}")
     if not shortest <= len(value) <= longest:
         length = f"it has {len(value):,} characters" if value else "it is empty"
         raise InvalidThreadData(what=f"{field}: {length}. It can have {shortest} to {longest:,} characters.")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatstore_cli.core.threads.checks import type_of
 from chatstore_cli.domain.errors import InvalidThreadData
+from chatstore_cli.domain.json_types import type_in_words
 from chatstore_cli.domain.threads.models import CreateChatMessageRequest
 
 _KEYS = frozenset({"role", "content", "sender_id", "metadata", "message_id"})
@@ -42,7 +42,7 @@ def content_of(content: str | Mapping[str, Any], metadata: Mapping[str, Any] | N
 def parameters_of(message: object, number: int) -> dict[str, Any]:
     """The parameters of `message_request` in one of the mappings that are passed to `add_messages`."""
     if not isinstance(message, Mapping):
-        raise InvalidThreadData(what=f"messages[{number}]: a mapping is expected, not {type_of(message)}.")
+        raise InvalidThreadData(what=f"messages[{number}]: a mapping is expected, not {type_in_words(message)}.")
     unknown = sorted(map(repr, message.keys() - _KEYS))
     missing = sorted(map(repr, {"role", "content"} - message.keys()))
     if unknown or missing:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from chatstore_cli.core.threads.checks import type_of
 from chatstore_cli.core.threads.imports import imported_thread
 from chatstore_cli.core.threads.thread_file import MESSAGES, ThreadFile, check_messages, checked_thread, parsed
 from chatstore_cli.domain.errors import Conflict, InvalidThreadData, ThreadNotFound
 from chatstore_cli.domain.journal import Progress
+from chatstore_cli.domain.json_types import type_in_words
 from chatstore_cli.domain.threads.models import ChatMessage, ChatThread, new_id
 from chatstore_cli.domain.threads.ports import ANYONE, ConversationRepository, Owner
 
@@ -38,7 +38,7 @@ def read_thread(source: str | bytes | Mapping[str, Any]) -> tuple[ChatThread, It
     if isinstance(source, Mapping):
         return _checked_objects(source)
     if not isinstance(source, str | bytes):
-        raise InvalidThreadData(what=f"The export: text, bytes or an object is expected, not {type_of(source)}.")
+        raise InvalidThreadData(what=f"The export: text, bytes or an object is expected, not {type_in_words(source)}.")
     try:
         file = ThreadFile(BytesIO(source.encode() if isinstance(source, str) else source), "The export")
     except UnicodeEncodeError as error:
@@ -50,7 +50,7 @@ def _checked_objects(source: Mapping[str, Any]) -> tuple[ChatThread, list[ChatMe
     """The thread and its messages. Every value is checked, so that an error is noticed before anything is stored."""
     values = source.get(MESSAGES) or ()
     if not isinstance(values, list | tuple):
-        raise InvalidThreadData(what=f"{MESSAGES}: a list is expected, not {type_of(values)}.")
+        raise InvalidThreadData(what=f"{MESSAGES}: a list is expected, not {type_in_words(values)}.")
     ids: set[str] = set()
     thread_ids: set[str] = set()
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from chatstore_cli.core.similar import did_you_mean
 from chatstore_cli.server.errors.error_bodies import ErrorAnswer, Form, Refusal, answer_to, form_of
 
 _STARTED_CALL = {"userIdentity": "user-123", "roomName": "room-1", "agentConfig": {"tools": ["get_weather"]}}
@@ -35,13 +37,35 @@ def _sentence(error: Mapping[str, Any]) -> str:
     part = ".".join(map(str, error["loc"][1:])) or "body"
     if error["type"] == "missing":
         return f"{part} is required"
-    return _message(error) if error["type"] == "value_error" else f"{part}: {error['msg']}"
+    return _message(error) if error["type"] == "value_error" else f"{part}: {_message(error)}"
+
+
+_PLAIN_WORDS = {
+    "bool_parsing": "Input should be true or false",
+    "decimal_parsing": "Input should be a number",
+    "dict_type": "Input should be an object",
+    "int_from_float": "Input should be a whole number",
+    "int_parsing": "Input should be a whole number",
+    "model_attributes_type": "Input should be an object",
+    "model_type": "Input should be an object",
+}
+"""What pydantic says about these in the words of Python."""
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    """The message of our own check, without the prefix that pydantic adds to it."""
+    """The message of our own check, without the prefix that pydantic adds to it, or pydantic's in plain words."""
+    if error["type"] == "enum":
+        return f"{error['msg']}{_meant(error)}"
     own = error.get("ctx", {}).get("error") if error["type"] == "value_error" else None
-    return str(own) if own else str(error["msg"])
+    return str(own) if own else _PLAIN_WORDS.get(error["type"], str(error["msg"]))
+
+
+def _meant(error: Mapping[str, Any]) -> str:
+    """`. Did you mean 'failed'?` for a value that is like one of those that are expected."""
+    value = error.get("input")
+    words = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    meant = did_you_mean(value, words) if isinstance(value, str) else None
+    return f". {meant}" if meant is not None else ""
 
 
 def _issue(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +75,7 @@ def _issue(error: Mapping[str, Any]) -> dict[str, Any]:
 
 def _platform_issue(error: Mapping[str, Any]) -> dict[str, Any]:
     is_own = error["type"] in ("value_error", "missing", "json_invalid")
-    message = _sentence(error) if is_own else str(error["msg"])
+    message = _sentence(error) if is_own else _message(error)
     path = [] if error["type"] == "json_invalid" else [_storable(each) for each in error["loc"][1:]]
     return {"code": error["type"], "path": path, "message": _storable(message)}
 

@@ -102,9 +102,9 @@ def nested(levels: int, *, in_lists: bool = False) -> dict[str, Any]:
         ({1: 2}, "the key 1 is not a text"),
         ({"d": datetime.date(2026, 1, 1)}, r"config\.d: a JSON value is expected, not date"),
         ({"s": {1, 2}}, "a JSON value is expected, not set"),
-        ([], "an object is expected, not list"),
+        ([], "an object is expected, not a list"),
         (None, "an object is expected, not null"),
-        ("*", "an object is expected, not str"),
+        ("*", "an object is expected, not a text"),
     ],
 )
 def test_configurations_that_cannot_be_stored(config: Any, message: str) -> None:

@@ -62,7 +62,7 @@ def test_a_label() -> None:
         (None, "ann", "app_id is required"),
         ("acme", "", "user_id is required"),
         ("acme", None, "user_id is required"),
-        (7, "ann", "app_id: a text is expected, not int."),
+        (7, "ann", "app_id: a text is expected, not a number."),
         ("acme", b"ann", "user_id: a text is expected, not bytes."),
         ("a\0b", "ann", "app_id has a NUL character."),
         ("acme", "\ud800", "user_id has a lone surrogate, which MongoDB cannot store."),

@@ -82,7 +82,7 @@ def test_a_dump_of_the_documented_library_has_no_zones_and_no_sequences() -> Non
         ([("m-1", "t-1", {}), ("m-2", "t-1", {"a": float("nan")})], "Message 2: content.a: nan is not a finite number. It cannot be stored."),
         ([("m-1", "t-1", {}), ("m-1", "t-1", {})], "Message 2: id: 'm-1' is the id of an earlier message."),
         ([("m-1", "t-2", {})], "id: 't-1' is not the chat_thread_id of messages, 't-2'."),
-        (7, "chat_messages: a list is expected, not int."),
+        (7, "chat_messages: a list is expected, not a number."),
     ],
 )  # fmt: skip
 def test_objects_are_checked_before_anything_is_stored(messages: Any, error: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
-from chatstore_cli.cli.general_options import ChatArgument, options_in_errors
+from chatstore_cli.cli.general_options import ChatArgument
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import is_piped, read_content, read_object, read_text
 from chatstore_cli.cli.thread_options import FileOption, TextOption
@@ -73,16 +73,15 @@ def append(
     invocation = Invocation(context, layout="general")
     invocation.will_write()
     message_text = str(read_text("-") if content is None else content)
-    with options_in_errors():
-        message = general_chats(invocation.stores, invocation.say).append_general_message(
-            general_chat_id=session_id,
-            app_id=tenant,
-            role=role,
-            content=message_text,
-            user_id=user,
-            metadata=given_metadata,
-            event_id=message_id,
-        )
+    message = general_chats(invocation.stores, invocation.say).append_general_message(
+        general_chat_id=session_id,
+        app_id=tenant,
+        role=role,
+        content=message_text,
+        user_id=user,
+        metadata=given_metadata,
+        event_id=message_id,
+    )
     if message_id is not None and (message["role"], message["content"]) != (
         role,
         storable_value(message_text, Alterations()),

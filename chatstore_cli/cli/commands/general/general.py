@@ -13,7 +13,6 @@ from chatstore_cli.cli.general_options import (
     OwnerTenantOption,
     TenantOption,
     UserOption,
-    options_in_errors,
 )
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
@@ -70,8 +69,7 @@ def list_(
     shown = chosen_columns(CHAT_COLUMNS, columns)
     readers = invocation.stores.session_readers("general")
     chats = general_chats(invocation.stores, invocation.say)
-    with options_in_errors():
-        found = chats.list_general_chats(app_id=tenant, user_id=user, limit=min(limit + 1, _MOST))
+    found = chats.list_general_chats(app_id=tenant, user_id=user, limit=min(limit + 1, _MOST))
     if not found:
         require_known_names(invocation, readers, SessionQuery("general", tenant, user))
     labels = label_store(invocation.stores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
-from chatstore_cli.cli.general_options import TenantOption, UserOption, options_in_errors
+from chatstore_cli.cli.general_options import TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Record
@@ -33,6 +33,5 @@ def start(context: typer.Context, tenant: TenantOption, user: UserOption) -> Non
 
     invocation = Invocation(context, layout="general")
     invocation.will_write()
-    with options_in_errors():
-        chat = general_chats(invocation.stores, invocation.say).create_general_chat_session(app_id=tenant, user_id=user)
+    chat = general_chats(invocation.stores, invocation.say).create_general_chat_session(app_id=tenant, user_id=user)
     invocation.emit(Record(STARTED_FIELDS, started_row(chat, tenant, user)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
-from chatstore_cli.cli.general_options import SessionKeyOption, TenantOption, UserOption, options_in_errors
+from chatstore_cli.cli.general_options import SessionKeyOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
@@ -58,7 +58,7 @@ def switch(
     invocation.will_write()
     registry, session = registry_administration(invocation.stores), ClientSession(tenant, user, session_key)
     # What a prerequisites hook prints must not be in the result.
-    with options_in_errors(), redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr):
         change = registry.enter_general_mode(session) if session_id is None else registry.switch(session, session_id)
     _emit(invocation, change)
 
@@ -86,9 +86,8 @@ def complete(
 
     invocation = Invocation(context, layout="general")
     invocation.will_write()
-    with options_in_errors():
-        registry, session = registry_administration(invocation.stores), ClientSession(tenant, user, session_key)
-        change = registry.complete(session, session_id)
+    registry, session = registry_administration(invocation.stores), ClientSession(tenant, user, session_key)
+    change = registry.complete(session, session_id)
     _emit(invocation, change)
 
 

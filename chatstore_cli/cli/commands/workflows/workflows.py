@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, group
-from chatstore_cli.cli.general_options import SessionKeyOption, TenantOption, UserOption, options_in_errors
+from chatstore_cli.cli.general_options import SessionKeyOption, TenantOption, UserOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing
@@ -49,8 +49,7 @@ def list_(
     from chatstore_cli.wiring.session_registry import registry_administration
 
     invocation = Invocation(context, layout="general")
-    with options_in_errors():
-        entries = registry_administration(invocation.stores).entries(tenant, user, session_key, limit + 1)
+    entries = registry_administration(invocation.stores).entries(tenant, user, session_key, limit + 1)
     has_more, entries = len(entries) > limit, entries[:limit]
     rows = [workflow_row(entry, workflow) for entry in entries for workflow in entry.workflows]
     empty = f"User {user!r} of tenant {tenant!r} has no client sessions in {invocation.target}."
@@ -90,8 +89,7 @@ def history(
     from chatstore_cli.wiring.session_registry import registry_administration
 
     invocation = Invocation(context, layout="general")
-    with options_in_errors():
-        found = registry_administration(invocation.stores).history(ClientSession(tenant, user, session_key), limit + 1)
+    found = registry_administration(invocation.stores).history(ClientSession(tenant, user, session_key), limit + 1)
     rows = [switch_row(switch) for switch in found[:limit]]
     empty = "The client session has no switches."
     invocation.emit(Listing(SWITCH_COLUMNS, rows, empty=empty, is_truncated=len(found) > limit))
