@@ -220,7 +220,9 @@ def test_labels_of_sessions_deleted_elsewhere_are_pruned(
     database["chat_sessions"].delete_one({"chat_id": "w-1"})
     outcome = chatstore("sessions", "prune-labels")
     assert (outcome.code, "1 document of chatstore_labels" in outcome.err) == (2, True), outcome.err
-    assert rows(chatstore, "sessions", "prune-labels", "--yes") == [{"session_id": "w-1", "layout": "workflow"}]
+    assert rows(chatstore, "sessions", "prune-labels", "--yes") == [
+        {"session_id": "w-1", "layout": "workflow", "result": "deleted"}
+    ]
     left = {row["_id"]["session_id"] for row in database["chatstore_labels"].find()}
     assert left == {"w-2", "o"}
 
