@@ -223,11 +223,14 @@ _MOST_ALIGNED = 2000
 """The most streamed rows that a table aligns. If there are more, each row is written when it is read."""
 _MOST_PADDING = 500
 """A column in a pipe is as wide as its longest cell, but not wider than this. Longer cells are not cut."""
+_MOST_PADDING_OF_PROSE = 60
+"""The same for a column of sentences. Otherwise one long sentence would move the next column out of sight in every row."""
 
 
 def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]:
     # One long value in a thousand rows would be a table of thousands of times its length.
-    widths = [min(width, _MOST_PADDING) for width in natural_widths(lines)]
+    natural = zip(natural_widths(lines), columns, strict=True)
+    widths = [min(width, _MOST_PADDING_OF_PROSE if column.wraps else _MOST_PADDING) for width, column in natural]
     for line in lines:
         cells = (padded(cell, width, column.align) for column, cell, width in zip(columns, line, widths, strict=True))
         yield GAP.join(cells).rstrip() + "\n"
