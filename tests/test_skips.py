@@ -85,7 +85,7 @@ def _checked(reason: str) -> Any:
     checker.pytest_runtest_logreport(
         pytest.TestReport("test_it.py::test_it", ("test_it.py", 1, "test_it"), {}, "skipped", location, "call")
     )
-    checker.pytest_sessionfinish(session)  # type: ignore[arg-type]  # only its status is used
+    checker.pytest_sessionfinish(session)
     return session.exitstatus
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.demo.sample_chats import sample_chats
 from chatstore_cli.core.demo.setup import CONFIGURATION, DEMO_DATABASE, DemoSetup
@@ -11,11 +12,11 @@ from chatstore_cli.domain.times import utc_now
 from chatstore_cli.wiring.demo import demo_setup
 
 
-def chosen_demo(invocation: Invocation, folder: Path | None = None) -> DemoSetup:
+def chosen_demo(invocation: Invocation, folder: Path | None = None, *, dry_run: bool = False) -> DemoSetup:
     """The demo's setup on the embedded MongoDB, or on the server named with --uri. Raises NotAllowed for other content."""
     options = invocation.options
     options.uri, options.database = options.uri or "embedded", options.database or DEMO_DATABASE
-    invocation.will_write()
+    begin(invocation, dry_run=dry_run, nothing="nothing is removed")
     setup = demo_setup(invocation.stores, folder, invocation.say)
     setup.check_ownership()
     return setup

@@ -139,3 +139,8 @@ class SplitResult:
     messages: int | None = None
     reads_the_same: bool | None = None
     outcome: SplitOutcome = SplitOutcome.DONE
+
+    @classmethod
+    def planned(cls, head: HeadSize) -> SplitResult:
+        """What is known of a document before it is split."""
+        return cls(head.layout, head.session_id, head.size_bytes)

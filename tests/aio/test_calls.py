@@ -303,7 +303,7 @@ def test_the_child_of_a_fork_makes_calls_of_its_own_and_none_of_its_parents() ->
     running, waiting = calls.submit(held), calls.submit(made.append, "the parent's")
     assert held.entered.wait(60)
     child = os.fork()
-    if child == 0:  # pragma: no cover - in the child
+    if child == 0:
         status = 1
         signal.alarm(60)  # ends a child that waits for a call of its parent
         try:

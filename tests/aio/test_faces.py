@@ -104,7 +104,7 @@ def test_the_module_has_every_name_of_the_package() -> None:
 def test_wrong_arguments_are_reported_where_the_method_is_called() -> None:
     manager = aio.AG2PersistenceManager("mongomock://", "test")
     with pytest.raises(TypeError, match="missing a required argument: 'chat_id'"):
-        manager.create_session(enterprise_id="acme")  # type: ignore[call-arg]  # it is wrong
+        manager.create_session(enterprise_id="acme")
 
 
 def test_errors_of_values_are_raised_where_the_call_is_awaited() -> None:
@@ -170,7 +170,7 @@ class Client:
 
     def use(self, tokens: int) -> None:
         for name in ("prompt_tokens", "total_tokens"):
-            self.actual_usage_summary["m-1"][name] += tokens  # type: ignore[index,operator]  # a dict of AG2
+            self.actual_usage_summary["m-1"][name] += tokens
 
 
 class Agent:

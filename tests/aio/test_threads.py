@@ -204,7 +204,7 @@ def test_errors_pass_unchanged() -> None:
         with pytest.raises(InvalidThreadData, match="user_id"):
             await manager.create_thread("Not ada's", user_id="bob")
         with pytest.raises(TypeError, match="content"):
-            manager.add_message("user")  # type: ignore[call-arg]  # it is wrong
+            manager.add_message("user")
 
     asyncio.run(main())
 
@@ -370,7 +370,7 @@ def test_messages_are_streamed_and_the_stream_is_closed_where_it_is_left() -> No
         async for message in stream:
             assert message.content["text"] == "0"
             break
-        await stream.aclose()  # type: ignore[attr-defined]  # it is an asynchronous generator
+        await stream.aclose()
         assert len(closed) == 1
         assert closed[0] is not threading.main_thread()
 
@@ -459,7 +459,7 @@ def test_a_history_works_without_a_loop_and_without_a_manager() -> None:
     asyncio.run(history.load_from_db())  # warns
     assert (texts(history.messages), history.max_messages, history.max_tokens) == (["Hello", "Hi"], 10, 100)
     with pytest.raises(BadValue, match=r"chatstore_cli\.aio\.threads"):
-        history.state_manager = SynchronousManager()  # type: ignore[assignment]  # it is wrong
+        history.state_manager = SynchronousManager()
 
 
 # --- repositories ----------------------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ def test_a_synchronous_repository_is_accepted_and_an_asynchronous_one_is_not() -
         async def get_thread(self, thread_id: str) -> None: ...
 
     with pytest.raises(BadValue, match="is not a synchronous repository"):
-        StateManager(Asynchronous())  # type: ignore[arg-type]  # it is wrong
+        StateManager(Asynchronous())
 
 
 def test_one_manager_serves_several_loops_and_threads() -> None:

@@ -118,7 +118,7 @@ def test_parent_and_child_of_a_fork_both_continue(
 
     thread_id = asyncio.run(main())
     child = os.fork()
-    if child == 0:  # pragma: no cover - in the child
+    if child == 0:
         status = 1
         signal.alarm(60)  # ends a child that waits for a call of its parent
         try:

@@ -51,7 +51,7 @@ async def main() -> None:
     async with CallSessions("uri", "database") as calls, PhoneNumbers(default_agent="id") as numbers:
         assert_type(await calls.start("room", direction="inbound"), CallSession)
         assert_type(await numbers.resolve_did("+4930123456", tenant_id=None), RoutedCall)
-        await calls.end("room")  # type: ignore[call-arg]  # `room=` or `session_id=` is required
+        await calls.end("room")  # type: ignore[call-arg]  # either `room=` or `session_id=` is required
     async with AgentRegistryService("uri", "database") as agents, AgentConfigResolverService() as resolver:
         assert_type(await agents.update_agent("id", config={}, base_version=None), Agent)
         await agents.update_agent("id", config="{}")  # type: ignore[arg-type]  # it is an object

@@ -10,7 +10,7 @@ from chatstore_cli.config.values import RULES
 
 
 def _advised(**changed: object) -> list[str]:
-    return [key for key, _, _ in unusual_server_settings(ServerSettings(**changed))]  # type: ignore[arg-type]
+    return [key for key, _, _ in unusual_server_settings(ServerSettings(**changed))]
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,10 @@ def test_wrong_values_are_rejected(sessions: AgentSessions) -> None:
             sessions.save_messages("s", messages)
     for last in (0, True, "5"):
         with pytest.raises(BadValue):
-            sessions.messages("s", last=last)  # type: ignore[arg-type]
+            sessions.messages("s", last=last)
     for session_id, user in (("", "ana"), ("s", ""), (None, "ana"), ("s", 3)):
         with pytest.raises(InvalidAgent):
-            sessions.get_session(session_id, user)  # type: ignore[arg-type]
+            sessions.get_session(session_id, user)
     assert texts(sessions) == []
 
 

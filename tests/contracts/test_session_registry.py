@@ -238,11 +238,11 @@ def test_any_text_is_an_id(store: RegistryStore) -> None:
 def test_what_cannot_be_an_id_is_rejected(store: RegistryStore, value: object) -> None:
     registry = SessionRegistry(store)
     for call in (
-        lambda: registry.attach("ws", value, "ann"),  # type: ignore[arg-type]  # it is wrong
-        lambda: registry.attach("ws", "acme", value),  # type: ignore[arg-type]  # as above
-        lambda: registry.attach(value, "acme", "ann"),  # type: ignore[arg-type]  # as above
-        lambda: registry.add_workflow("ws", value, "Generator", "acme", "ann"),  # type: ignore[arg-type]  # as above
-        lambda: registry.switch_workflow("ws", value),  # type: ignore[arg-type]  # as above
+        lambda: registry.attach("ws", value, "ann"),
+        lambda: registry.attach("ws", "acme", value),
+        lambda: registry.attach(value, "acme", "ann"),
+        lambda: registry.add_workflow("ws", value, "Generator", "acme", "ann"),
+        lambda: registry.switch_workflow("ws", value),
     ):
         with pytest.raises(BadValue):
             call()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from chatstore_cli.core.retry import RetryPolicy
@@ -82,6 +80,5 @@ def test_the_newest_failure_of_the_operation_is_reported() -> None:
         return "done"
 
     said: list[str] = []
-    pause: Callable[[float], bool] = lambda _: False  # noqa: E731
-    assert RetryPolicy(9, say=said.append, pause=pause).call(operation) == "done"
+    assert RetryPolicy(9, say=said.append, pause=lambda _: False).call(operation) == "done"
     assert [text.partition(".")[0] for text in said] == ["first", "second"]

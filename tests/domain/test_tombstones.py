@@ -17,7 +17,7 @@ from chatstore_cli.domain.tombstones import Tombstone, deletion_instant, is_cove
 
 DELETED_AT = datetime(2026, 3, 2, 11, 41, 0, 195000, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-TIMES = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
+TIMES = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis takes the zone beside it
 
 
 @pytest.mark.parametrize(

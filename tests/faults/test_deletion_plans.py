@@ -156,7 +156,7 @@ def test_killed_before_each_command_it_is_completed_by_another_run(
     deleted_before_kill = False
     for number in numbers:
         start_over(database, layout)
-        code = run_in_fork(lambda: deletions(another(KillAtCommand("before", number)), layout).carry_out(planned))  # noqa: B023
+        code = run_in_fork(lambda: deletions(another(KillAtCommand("before", number)), layout).carry_out(planned))  # noqa: B023 - called in this round
         if code == 0:
             break
         assert code == -9
@@ -177,7 +177,7 @@ def test_a_second_run_between_two_commands_of_the_first(
     for number in numbers:
         start_over(database, layout)
         seconds: list[Any] = []
-        listener = AtCommand(number, lambda: seconds.append(deletions(other, layout).carry_out(planned)))  # noqa: B023
+        listener = AtCommand(number, lambda: seconds.append(deletions(other, layout).carry_out(planned)))  # noqa: B023 - called in this round
         first = deletions(another(listener), layout).carry_out(planned)
         assert left(database, layout) == {}, f"before command {number}"
         if not listener.reached:
@@ -196,7 +196,7 @@ def test_a_session_that_changes_between_two_commands_is_left_or_deleted_as_a_who
     for number in numbers:
         start_over(database, layout)
         was_changed: list[bool] = []
-        listener = AtCommand(number, lambda: was_changed.append(change(database, layout)))  # noqa: B023
+        listener = AtCommand(number, lambda: was_changed.append(change(database, layout)))  # noqa: B023 - called in this round
         outcome = deletions(another(listener), layout).carry_out(planned)
         if not listener.reached:
             break

@@ -224,7 +224,7 @@ def test_a_flush_stores_between_two_commands_of_a_deletion(
         start_over(connection, LINES[0])
         assert flush(connection, journals).already_stored == 1
         write_journal(journals / "s1.jsonl", LINES)
-        listener = AtCommand(number, lambda folder=journals: flush(connection, folder))  # type: ignore[misc]
+        listener = AtCommand(number, lambda folder=journals: flush(connection, folder))
         delete(another(listener))
         if not listener.reached:
             break
@@ -348,7 +348,7 @@ def test_rows_that_get_the_same_id_later_are_not_deleted_for_the_old_ones(
         store(connection, [new])
 
     start_over(connection, old)
-    identity = database[COLLECTION].find_one({})["_id"]  # type: ignore[index]
+    identity = database[COLLECTION].find_one({})["_id"]
     survived = []
     for number in until_not_reached():
         start_over(connection, old)

@@ -423,7 +423,7 @@ def test_a_session_that_is_deleted_while_the_worker_stores_it_keeps_what_is_reco
     worker, application = applications(mongod.uri, database.name)
     for _ in range(2):
         flushed = worker.stats().flushed
-        poll(lambda flushed=flushed: worker.stats().flushed > flushed + 200)  # type: ignore[misc]
+        poll(lambda flushed=flushed: worker.stats().flushed > flushed + 200)
         assert chatstore("sessions", "delete", "s3", "--yes").code == 0
     application.wait_for_more(50)
     ids = application.end()

@@ -467,7 +467,7 @@ def seconds() -> ManualEvent:
 def interval_writer(writers: Callable[..., JournalWriter], seconds: ManualEvent) -> JournalWriter:
     writer = writers("interval")
     assert writer._sync_thread is not None
-    writer._sync_thread._stopped = seconds  # type: ignore[assignment]  # it has the same methods
+    writer._sync_thread._stopped = seconds
     return writer
 
 

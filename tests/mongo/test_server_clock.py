@@ -151,7 +151,7 @@ def test_it_asks_again_if_the_machine_slept_or_its_clock_was_set(
 )
 def test_it_asks_again_if_the_driver_knows_another_primary(later: dict[tuple[str, int], str]) -> None:
     client = FakeClient()
-    clock = clock_of(Connection(client, Any, "fake"), Clocks())  # type: ignore[arg-type]
+    clock = clock_of(Connection(client, Any, "fake"), Clocks())
     clock.now()
     clock.now()
     assert client.asked == 1
@@ -192,7 +192,7 @@ def test_while_the_server_is_unreachable_no_old_time_is_used(
 def test_however_long_the_answer_takes_the_time_is_not_ahead_of_the_servers(seconds: float) -> None:
     clocks = Clocks()
     client = FakeClient(answering=lambda: clocks.pass_time(seconds))
-    now = clock_of(Connection(client, Any, "fake"), clocks).now()  # type: ignore[arg-type]
+    now = clock_of(Connection(client, Any, "fake"), clocks).now()
     assert now == FAKE_TIME
 
 

@@ -145,7 +145,7 @@ def test_a_pool_without_a_free_connection_is_reported(postgres: Postgres, name: 
     with pytest.raises(Overdue, match="every connection of the pool is in use") as caught:
         repository.get_thread(thread.id)
     assert "DB_POOL_SIZE" in str(caught.value.hint)
-    messages.close()  # type: ignore[attr-defined]
+    messages.close()
     assert repository.get_thread(thread.id) is not None
     database.close()
 

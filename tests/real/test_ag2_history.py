@@ -83,7 +83,7 @@ def test_a_history_of_a_long_session_can_be_limited_to_its_newest_messages(conne
     assert len(small.history("long", any_tenant=True).messages) == 12
     for limit in (0, -1, True, "5", 2.0):
         with pytest.raises(BadValue, match="limit"):
-            small.history("long", "acme", limit=limit)  # type: ignore[arg-type]  # on purpose
+            small.history("long", "acme", limit=limit)
     with pytest.raises(NotFound):
         small.history("elsewhere", "acme")
 

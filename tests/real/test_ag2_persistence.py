@@ -238,7 +238,7 @@ def test_a_session_of_another_tenant_is_rejected_with_any_known_state(
             saved(each, text("mine?"), enterprise_id="rival")
         for refused in (each.start_run, each.resume_chat, each.mark_completed, each.pause, each.create_session):
             with pytest.raises(Conflict, match="another tenant"):
-                refused("c", enterprise_id="rival")  # type: ignore[operator]  # all of them take these
+                refused("c", enterprise_id="rival")
     assert (len(only(database)["messages"]), only(database)["status"]) == (1, 0)
 
 

@@ -284,7 +284,7 @@ def test_a_function_can_remove_the_termination_string(manager: AG2Manager) -> No
     assert taken.messages[-1]["content"] == "Done. "
     assert saved(manager, text("Done. ", "Writer")) is SavedAs.ECHO
     with pytest.raises(BadValue, match="remove_termination_string"):
-        manager.resume_chat("c", remove_termination_string=5, enterprise_id="acme")  # type: ignore[arg-type]  # on purpose
+        manager.resume_chat("c", remove_termination_string=5, enterprise_id="acme")
 
 
 @pytest.mark.parametrize(

@@ -147,9 +147,7 @@ def behind(mongod: Mongod, database: Documents) -> Any:
     """A storage on a machine whose clock is 60 days behind."""
     with MongoChatStorage(mongod.uri, database.name) as storage:
         stores = storage._stores
-        stores.server_now = ServerClock(  # type: ignore[misc]
-            stores.connection, warn=stores._warn, local=LocalClock(-DAYS_60)
-        ).now
+        stores.server_now = ServerClock(stores.connection, warn=stores._warn, local=LocalClock(-DAYS_60)).now
         yield storage
 
 
@@ -201,7 +199,7 @@ def test_indexes_that_would_delete_by_the_servers_clock_are_not_created_unasked(
     database[COLLECTION].insert_one({**record(0), "expires_at": expired_yesterday})
     said: list[str] = []
     stores = Stores(Settings(mongo=MongoSettings(uri=mongod.uri, database=database.name)), say=said.append)
-    stores.server_now = server_now(connection, LocalClock(-DAYS_60))  # type: ignore[misc]
+    stores.server_now = server_now(connection, LocalClock(-DAYS_60))
     stores.message_store.prepare(recreated=True)
     stores.create_missing_indexes("messages")
     assert "expires_at_idx" not in database[COLLECTION].index_information()

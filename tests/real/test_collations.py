@@ -535,7 +535,7 @@ def test_verify_names_the_collation_and_its_cost(chatstore: Chatstore, collated:
 
 def winning_stages(connection: Connection, collection: str, condition: dict[str, Any]) -> tuple[set[str], int]:
     exact = connection.collection(collection)
-    selected, option = exact.exactly(condition)  # type: ignore[operator]
+    selected, option = exact.exactly(condition)
     explained = connection.database.command({"explain": {"find": collection, "filter": selected, **option}})
     text_of_plan = json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
     stages = {stage for stage in ("COLLSCAN", "IXSCAN") if stage in text_of_plan}

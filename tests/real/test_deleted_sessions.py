@@ -274,5 +274,5 @@ def test_a_message_can_only_answer_a_message_of_its_session(folder: Path) -> Non
     asked = cache.record_chat_event("s1", "user", "asked")
     for wrong in (asked.message_id, asked._replace(session_id="s2"), asked._replace(created_at=None), 5):
         with pytest.raises(BadValue, match="reply_to"):
-            cache.record_chat_event("s1", "assistant", "answer", reply_to=wrong)  # type: ignore[arg-type]  # it is wrong
+            cache.record_chat_event("s1", "assistant", "answer", reply_to=wrong)
     assert [message.content for message in cache.messages("s1")] == ["asked"]

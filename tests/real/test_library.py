@@ -539,8 +539,8 @@ def test_given_messages_are_checked_before_any_is_stored(database: Documents, st
         good._replace(created_at=None),
         good._replace(metadata={"a": float("nan")}),
         good._replace(message_id="\ud800"),
-        good._replace(message_id=7),  # type: ignore[arg-type]  # what nobody should give
-        good._replace(session_id=7),  # type: ignore[arg-type]  # what nobody should give
+        good._replace(message_id=7),
+        good._replace(session_id=7),
     ):
         with pytest.raises(BadValue):
             storage.insert_messages([good, bad])

@@ -62,7 +62,7 @@ def test_a_worker_takes_its_size_and_interval_from_the_storage_that_it_writes_to
 @pytest.mark.parametrize("wrong", [{"disk_path": ""}, {"disk_path": 5}, {"max_sessions": "a"}, {"max_sessions": True}])
 def test_a_wrong_setting_is_named(wrong: dict[str, object]) -> None:
     with pytest.raises(BadValue, match=next(iter(wrong))):
-        LocalChatCache(**wrong)  # type: ignore[arg-type]  # which is the point
+        LocalChatCache(**wrong)
 
 
 def test_what_is_too_large_is_named_and_an_error_is_one_line(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_replays_with_writers_at_work_give_each_turn_once(
     given: list[MixedTurn] = []
     for before, place, during in [*rounds, ([], 0, [])]:
         perform(before)
-        turns, boundary = replayed(chats, positions, lambda steps=during: perform(steps), place)  # type: ignore[misc]  # bound now
+        turns, boundary = replayed(chats, positions, lambda steps=during: perform(steps), place)
         given += turns
         positions = boundary.positions
         if by_index:

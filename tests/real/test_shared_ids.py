@@ -109,6 +109,7 @@ def test_tags_of_several_sessions_are_changed_only_if_each_id_has_one_document(
 READS = (
     ("sessions", "show", "d-1"),
     ("sessions", "show", "d-1", "--full"),
+    ("sessions", "transcript", "d-1"),
     ("history", "d-1"),
     ("resume", "d-1"),
 )

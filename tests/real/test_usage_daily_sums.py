@@ -78,7 +78,7 @@ def test_stored_daily_sums_have_words_for_field_names(
     recorder: UsageRecorder, daily_sums: MongoDailySums, database: Database[dict[str, Any]]
 ) -> None:
     recorder.record([snapshot(0, 30), snapshot(1, 60, agent="Critic", cost=None), snapshot(2, 90)])
-    database["usage_events"].insert_one({"_id": "odd", "chat_id": "chat-1"})  # type: ignore[dict-item]  # ids are texts here
+    database["usage_events"].insert_one({"_id": "odd", "chat_id": "chat-1"})
     list(daily_sums.roll_up())
 
     [document] = database["usage_daily"].find()
@@ -172,7 +172,7 @@ def test_daily_sums_that_were_read_earlier_do_not_replace_newer_ones(
         list(newer.roll_up())
         return database["read_earlier"].aggregate(pipeline[-1:])
 
-    older._rows = InterceptedCollection(rows, aggregate=stored_late)  # type: ignore[assignment]  # stands for a collection
+    older._rows = InterceptedCollection(rows, aggregate=stored_late)
     next(older.roll_up())
     assert list(newer.roll_up()) == []
     assert database["usage_events"].count_documents({"rolled_up": "usage_daily"}) == 2
@@ -197,7 +197,7 @@ def test_a_rollup_that_is_killed_between_two_steps_counts_nothing_twice(
             getattr(rows, step)(*arguments, **options)
         raise Killed
 
-    killed._rows = InterceptedCollection(rows, **{step: method})  # type: ignore[assignment]  # stands for a collection
+    killed._rows = InterceptedCollection(rows, **{step: method})
     with pytest.raises(Killed):
         list(killed.roll_up())
     expected = {"2026-03-01": 37, "2026-03-02": 77}
@@ -220,7 +220,7 @@ def test_a_row_that_arrives_while_its_chat_is_added_up_stays_pending(
         recorder.record([snapshot(2, 90)])
         return rows.update_many(*arguments)
 
-    daily_sums._rows = InterceptedCollection(rows, update_many=mark)  # type: ignore[assignment]  # stands for a collection
+    daily_sums._rows = InterceptedCollection(rows, update_many=mark)
     next(daily_sums.roll_up())
     assert sums._daily.pending_chats() == ["chat-1"]
     assert sum(by_day(sums).values()) == 90

@@ -247,7 +247,7 @@ def _run(request: dict[str, Any]) -> None:
         main()
     except SystemExit as ended:
         # As the interpreter ends, without the time that it takes to free every imported module.
-        threading._shutdown()  # type: ignore[attr-defined]
+        threading._shutdown()
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

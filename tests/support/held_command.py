@@ -120,8 +120,8 @@ def hold_until_stopped(reached: Path, number: int) -> None:
             reached.touch()
             stopped.wait()
 
-    Flush.stop = stop_and_note  # type: ignore[method-assign]  # this process is only for that
-    FinishedBatches.finish = finish_or_wait  # type: ignore[method-assign]  # as above
+    Flush.stop = stop_and_note
+    FinishedBatches.finish = finish_or_wait
 
 
 def main() -> None:
@@ -132,7 +132,7 @@ def main() -> None:
 
     faulthandler.dump_traceback_later(SECONDS_UNTIL_STUCK, exit=True)  # neither waits nor ends: show where it is
     reached, mode, number, _, *arguments = sys.argv[1:]
-    run._BATCH_MESSAGES = BATCH_MESSAGES  # type: ignore[attr-defined]  # private
+    run._BATCH_MESSAGES = BATCH_MESSAGES
     batches._SECONDS_BETWEEN_POSITIONS = -1.0
     ledger._SECONDS_BETWEEN_COMMITS = -1.0
     {"forever": hold_forever, "until-stopped": hold_until_stopped}[mode](Path(reached), int(number))

@@ -120,7 +120,7 @@ class Platform:
     def delete(self, source: TranscriptSource) -> None:
         """Delete a session as an operator does."""
         [reader] = self.stores.session_readers(source.layout)
-        reader.remove(source.session_id, utc_now())  # type: ignore[attr-defined]  # both layouts can delete
+        reader.remove(source.session_id, utc_now())
 
     def move(self, source: TranscriptSource, keep: int) -> None:
         """Move the oldest messages of a session into a segment."""

@@ -48,7 +48,7 @@ class Scripted:
         elif question.text.startswith("ask "):
             yield Event("input_request", {"input_request_id": question.text[4:], "prompt": "Which one?"})
         elif question.text == "unusable":
-            yield Event("tool_call", {("a", "tuple"): 1})  # type: ignore[dict-item]  # as a bad application does
+            yield Event("tool_call", {("a", "tuple"): 1})
         yield f"re: {question.text}"
 
 

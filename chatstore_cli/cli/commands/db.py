@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, group
+from chatstore_cli.cli.dry_runs import NOTHING_IS_DELETED, DryRunOption, confirmed
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.byte_sizes import format_bytes
-from chatstore_cli.domain.errors import ChatstoreError, ExitCode, NeedsConfirmation
+from chatstore_cli.domain.errors import ChatstoreError, ExitCode
 from chatstore_cli.render.rows.embedded import status_record
 from chatstore_cli.wiring.embedded import embedded_documents
 
@@ -64,9 +65,15 @@ def status(context: typer.Context) -> None:
     invocation.emit(status_record(invocation.stores.embedded.status()))
 
 
-@command(app, "remove", examples=["chatstore db remove", "chatstore db remove --yes"], exits=_EXITS)
+@command(
+    app,
+    "remove",
+    examples=["chatstore db remove", "chatstore db remove --dry-run", "chatstore db remove --yes"],
+    exits=_EXITS,
+)
 def remove(
     context: typer.Context,
+    dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete all data of the embedded MongoDB.
@@ -75,19 +82,25 @@ def remove(
     the server is stopped, and its data folder is deleted. Journals, configuration and other servers are not changed.
     """
     invocation = _invocation(context)
-    invocation.reject_read_only()
+    if not dry_run:
+        invocation.reject_read_only()
     embedded = invocation.stores.embedded
     status = embedded.status()
-    invocation.say(f"Target: embedded MongoDB, data in {status.data_folder}")
+    note = f" (dry run: {NOTHING_IS_DELETED})" if dry_run else ""
+    invocation.say(f"Target: embedded MongoDB, data in {status.data_folder}{note}")
     content = f"all data of the embedded MongoDB ({format_bytes(status.size_bytes)} in {status.data_folder})"
-    if not yes and status.size_bytes:
+    if status.size_bytes and (dry_run or not yes):
         embedded.check_removable()
+        is_confirmed = False
         try:
-            invocation.confirm("\n  ".join([f"This deletes {content}.", *_contents(invocation)]))
-        except NeedsConfirmation:
-            if not status.running:
+            plan = "\n  ".join([f"This would delete {content}.", *_contents(invocation)])
+            is_confirmed = confirmed(invocation, plan, yes=False, dry_run=dry_run)
+        finally:
+            if not is_confirmed and not status.running:
                 embedded.stop()
-            raise
+    if dry_run:
+        invocation.emit(status_record(embedded.status()))
+        return
     removed = embedded.remove()
     invocation.say(f"Deleted {content}." if removed else "The embedded MongoDB has no data to delete.")
     invocation.emit(status_record(embedded.status()))

@@ -14,8 +14,10 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.demo_samples import chosen_demo, load_samples
+from chatstore_cli.cli.dry_runs import confirmed, dry_run_option
 from chatstore_cli.cli.extras import can_check_server
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.option_conflicts import reject_options_without
 from chatstore_cli.cli.results import terminal_of
 from chatstore_cli.core.demo.setup import (
     SAMPLE_THREAD,
@@ -48,6 +50,7 @@ def demo(
     context: typer.Context,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the demo's database and folder.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove, do not ask for confirmation.")] = False,
+    dry_run: Annotated[bool, dry_run_option("removed", "remove")] = False,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -60,6 +63,8 @@ def demo(
     The configured server is not used: the demo runs on the embedded MongoDB, or on the server named with --uri, in the
     database chatstore_demo, or the one named with --database. A database or folder with other content is not changed.
     """
+    if not remove:
+        reject_options_without(context, "--remove", "--dry-run")
     invocation = Invocation(context)
     options = invocation.options
     named = {
@@ -68,9 +73,9 @@ def demo(
         "--database": options.database,
         "--folder": folder,
     }
-    setup = chosen_demo(invocation, folder)
+    setup = chosen_demo(invocation, folder, dry_run=dry_run)
     if remove:
-        _remove(invocation, setup, yes=yes)
+        _remove(invocation, setup, yes=yes, dry_run=dry_run)
         return
     load_samples(setup)
     presenter = _Presenter(invocation, setup, named)
@@ -82,7 +87,7 @@ def demo(
     presenter.close()
 
 
-def _remove(invocation: Invocation, setup: DemoSetup, *, yes: bool) -> None:
+def _remove(invocation: Invocation, setup: DemoSetup, *, yes: bool, dry_run: bool) -> None:
     contents = setup.store.contents()
     if not contents and not setup.folder.path.exists():
         invocation.say("The demo has no database or folder to remove.")
@@ -91,7 +96,8 @@ def _remove(invocation: Invocation, setup: DemoSetup, *, yes: bool) -> None:
         f"database {invocation.settings.mongo.database} ({sum(contents.values()):,} documents in {len(contents)} "
         f"collections) and the folder {setup.folder.path}"
     )
-    invocation.confirm(f"This removes {content}.", yes=yes)
+    if not confirmed(invocation, f"This would remove {content}.", yes=yes, dry_run=dry_run):
+        return
     setup.store.drop()
     setup.folder.remove()
     invocation.say(f"Removed {content}.")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.cli.filters import MapOption
 from chatstore_cli.cli.flush_output import emit_flush
 from chatstore_cli.cli.invocation import Invocation
@@ -101,7 +102,7 @@ def flush_cache(
     journals = named_journals(invocation.settings, paths)
     for notice in bookkeeping_notices(journals.folders):
         invocation.say(notice)
-    invocation.will_write(dry_run="nothing is written" if dry_run else "")
+    begin(invocation, dry_run=dry_run, nothing="nothing is written")
     if journals.ignored:  # before the flush: a journal that cannot be read must not hide them
         invocation.say(ignored_notice(journals.ignored))
     if dry_run:

@@ -104,10 +104,12 @@ class PhoneNumbers:
             raise NotFound(kind_of_thing="binding", name=str(binding_id)[:100], where="")
         return binding
 
-    def unbind(self, number: str, *, tenant_id: str | None = None, binding_id: str | None = None) -> PhoneBinding:
+    def unbind(
+        self, number: str, *, tenant_id: str | None = None, binding_id: str | None = None, dry_run: bool = False
+    ) -> PhoneBinding:
         """Delete the route of a number, and return it. Raises NotFound, and Conflict if several routes may be meant.
 
-        `binding_id` selects one of several routes, which only old data has.
+        `binding_id` selects one of several routes, which only old data has. With `dry_run` nothing is deleted.
         """
         number = checked_number(number)
         found = self._bindings.of_number(number, checked_owner(tenant_id, "tenant_id"))
@@ -120,7 +122,7 @@ class PhoneNumbers:
                 what=f"{number} has {len(chosen)} routes. Nothing was deleted.",
                 hint=f"Name the binding to delete. The ids of its bindings are {ids}.",
             )
-        if not chosen or not self._bindings.remove(chosen[0]):
+        if not chosen or not (dry_run or self._bindings.remove(chosen[0])):
             raise NotFound(
                 kind_of_thing="route of the phone number",
                 name=number,

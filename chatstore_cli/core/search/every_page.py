@@ -65,5 +65,5 @@ class EveryPage:
 
     @property
     def searched_back_to(self) -> datetime | None:
-        """After a failure: every message after this instant was searched; None if none was."""
+        """If the search ended early: every message after this instant was searched; None if none was."""
         return self._page.searched_back_to

@@ -44,8 +44,11 @@ class MessageSearch:
         cursor: str | None = None,
         limited: Limited = nullcontext,
         fits: Callable[[SearchHit], bool] = lambda _: True,
+        is_time_over: Callable[[], bool] = lambda: False,
     ) -> None:
         """The page ends before the first hit that does not fit. The first one of the page must fit.
+
+        It also ends, perhaps without a hit, once the time is over and the search has come further than the page before.
 
         Raises BadValue and WrongUse for a text, limit or cursor that is not valid. Nothing is read before `hits`.
         """
@@ -57,6 +60,7 @@ class MessageSearch:
         self._searchers = searchers
         self._limit = limit
         self._fits = fits
+        self._is_time_over = is_time_over
         self._limited = limited if query.mode is SearchMode.REGEX else nullcontext
         self._found: list[tuple[HitKey, SearchHit]] = []
         """Hits whose place is not certain yet, in ascending order, as many as the page may still need."""
@@ -71,7 +75,7 @@ class MessageSearch:
         self.failure: ChatstoreError | KeyboardInterrupt | None = None
         """What ended the search before its end. `hits` does not raise it, so that what was found can be written."""
         self.searched_back_to: datetime | None = None
-        """After a failure: every message after this instant was searched; None if none was."""
+        """If the search ended early: every message after this instant was searched; None if none was."""
         self.notes: list[str] = []
         """What was not searched, and why; complete after the last hit."""
         self.collection_notes: list[str] = []
@@ -109,7 +113,11 @@ class MessageSearch:
         return among is None or any(ref.layout == searcher.reader.layout for ref in among)
 
     def _in_order(self) -> Iterator[tuple[HitKey, SearchHit]]:
+        begins_at = _LATEST if self._below is None else self._below.instant
         while (bound := self._bound()) is not None:
+            if bound < begins_at and self._is_time_over():
+                self._end_at(bound)  # what was found of older messages is found again by the next page
+                return
             try:
                 self.is_reading = True
                 if self.is_stopped:
@@ -185,9 +193,12 @@ class MessageSearch:
 
     def _end_early(self, failure: ChatstoreError | KeyboardInterrupt, bound: datetime) -> None:
         self.failure = failure
-        self.searched_back_to = None if bound == _LATEST else bound
         if bound != _LATEST:
-            self.next_cursor = HitKey.above(bound).to_cursor()
+            self._end_at(bound)
+
+    def _end_at(self, bound: datetime) -> None:
+        self.searched_back_to = bound
+        self.next_cursor = HitKey.above(bound).to_cursor()
 
     def _add_remarks(self) -> None:
         searched = [stream.searcher for stream in self._streams]

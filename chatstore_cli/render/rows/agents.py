@@ -65,9 +65,9 @@ def difference_row(path: str, kind: str, old: object, new: object) -> dict[str, 
     return {"path": path.removeprefix("."), "change": kind, "old": old, "new": new}
 
 
-def deleted_row(agent_id: str, numbers: Iterable[str]) -> dict[str, Any]:
-    """An agent that was deleted, with the phone numbers that were routed to it."""
-    return {"agent_id": agent_id, "result": "deleted", "numbers": list(numbers)}
+def deleted_row(agent_id: str, numbers: Iterable[str], result: str) -> dict[str, Any]:
+    """An agent that was deleted, or would be, with the phone numbers that are routed to it."""
+    return {"agent_id": agent_id, "result": result, "numbers": list(numbers)}
 
 
 def resolved_row(
@@ -87,9 +87,14 @@ def routed_row(call: RoutedCall) -> dict[str, Any]:
     }
 
 
-def purge_row(purge: AgentPurge) -> dict[str, Any]:
-    """How many documents were deleted for good."""
-    return {"agents": purge.agents, "archived_versions": purge.versions, "collection": purge.collection}
+def purge_row(purge: AgentPurge, result: str) -> dict[str, Any]:
+    """How many documents were deleted for good, or would be."""
+    return {
+        "agents": purge.agents,
+        "archived_versions": purge.versions,
+        "collection": purge.collection,
+        "result": result,
+    }
 
 
 def config_rows(values: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
@@ -185,4 +190,5 @@ PURGE_FIELDS = (
     Column("agents", "Agents", show=count),
     Column("archived_versions", "Archived versions", show=count),
     Column("collection", "Collection"),
+    Column("result", "Result"),
 )

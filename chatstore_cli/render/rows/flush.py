@@ -160,7 +160,7 @@ EDIT_COLUMNS = (
     Column("result", "Result"),
     Column("reason", "Reason"),
 )
-DROP_COLUMNS = (Column("dropped", "Dropped", align="right", show=count),)
+DROP_COLUMNS = (Column("dropped", "Dropped", align="right", show=count), Column("result", "Result"))
 RETRY_COLUMNS = (
     Column("lines", "Lines", align="right", show=count),
     Column("stored", "Stored", align="right", show=count),

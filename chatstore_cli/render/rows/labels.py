@@ -31,9 +31,13 @@ LABEL_COLUMNS = (
 )
 
 
-def pruned_row(session: SessionRef) -> dict[str, Any]:
-    """A session that no longer exists, and whose labels were deleted."""
-    return {"session_id": session.session_id, "layout": session.layout}
+def pruned_row(session: SessionRef, result: str) -> dict[str, Any]:
+    """A session that no longer exists, and whose labels were deleted, or would be."""
+    return {"session_id": session.session_id, "layout": session.layout, "result": result}
 
 
-PRUNED_COLUMNS = (Column("session_id", "SESSION", whole=True), Column("layout", "LAYOUT", whole=True))
+PRUNED_COLUMNS = (
+    Column("session_id", "SESSION", whole=True),
+    Column("layout", "LAYOUT", whole=True),
+    Column("result", "RESULT", whole=True),
+)

@@ -87,13 +87,14 @@ def added_row(thread_id: str, added: AddedLines) -> dict[str, Any]:
     }
 
 
-def thread_removal_row(removal: ThreadRemoval) -> dict[str, Any]:
-    """A thread that was deleted, or whose messages were."""
+def thread_removal_row(removal: ThreadRemoval, result: str) -> dict[str, Any]:
+    """A thread that was deleted, or whose messages were. With the result `planned` it would be."""
     return {
         "thread_id": removal.thread.id,
         "title": removal.thread.name,
         "deleted": not removal.messages_only,
         "messages_deleted": removal.messages,
+        "result": result,
     }
 
 
@@ -161,6 +162,7 @@ REMOVAL_COLUMNS = (
     Column("title", "NAME"),
     Column("deleted", "THREAD DELETED"),
     Column("messages_deleted", "MESSAGES DELETED", align="right", show=count),
+    Column("result", "RESULT", whole=True),
 )
 EXPORT_FIELDS = (
     Column("thread_id", "Thread"),

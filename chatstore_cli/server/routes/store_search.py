@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -15,7 +17,7 @@ from chatstore_cli.core.search.run import MessageSearch
 from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.periods import read_period
 from chatstore_cli.domain.search.models import SearchMode, SearchQuery
-from chatstore_cli.domain.times import utc_now
+from chatstore_cli.domain.times import rfc3339, utc_now
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.search import hit_row
 from chatstore_cli.server.entrance.auditing import note_reading
@@ -44,6 +46,8 @@ from chatstore_cli.wiring.search import message_searchers
 router = APIRouter(prefix="/store", tags=["Stored sessions"])
 
 _LARGEST_PAGE = 200
+_TIME_OF_A_PAGE = 0.5
+"""The share of `read_seconds` after which a search ends its page. The rest of the time is for the step that is read then."""
 
 
 @router.get("/search", response_class=StoredJson, responses={200: {"model": HitList}})
@@ -67,6 +71,9 @@ async def search(
 ) -> Response:
     """Find the messages that have all words of a text, the newest first, as `chatstore search -o json`.
 
+    A page ends early, perhaps without a message, if it takes long. Then a note tells how far the search has come, and
+    `next_cursor` continues there.
+
     Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
     """
     period = read_period(since, until, utc_now(), zone_of(services, timezone))
@@ -76,8 +83,10 @@ async def search(
     query = SearchQuery(text, mode, case, *filters)
     shown: list[tuple[str, str]] = []
     word = None if tag is None else checked_tag(tag)
+    seconds = services.settings.chatstore.server.read_seconds * _TIME_OF_A_PAGE
 
     def read() -> bytes:
+        is_time_over = over_after(seconds)
         readers, left_out = readable_sessions(services.stores, layout)
         searchers = message_searchers(readers)
         asked = query
@@ -91,6 +100,7 @@ async def search(
             limit=limit,
             cursor=cursor,
             fits=lambda hit: page.add(as_json(hit_row(hit), indented=False)),
+            is_time_over=is_time_over,
         )
         if session is not None:
             _require(session)
@@ -101,6 +111,8 @@ async def search(
         if not shown and cursor is None:
             require_known_role(role)
         notes = shown_notes(access, found.collection_notes, [*left_out, *found.notes])
+        if (back_to := found.searched_back_to) is not None:
+            notes.append(f"Messages were searched back to {rfc3339(back_to)} so far. The next page continues there.")
         return page.body("items", after={"next_cursor": found.next_cursor, "notes": notes})
 
     def _require(session_id: str) -> None:
@@ -112,3 +124,9 @@ async def search(
     body = await services.reading.run(read)
     await note_reading(services, access, shown)
     return json_response(body)
+
+
+def over_after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds are over, from now on."""
+    ends_at = time.monotonic() + seconds
+    return lambda: time.monotonic() >= ends_at

@@ -149,6 +149,9 @@ def test_remove_lists_the_documents_and_deletes_them_only_after_a_confirmation(d
         for line in ("chats.chat_messages: 3 documents", "other.things: 1 document", "Run it again with --yes"):
             assert line in refused.err
         assert "admin." not in refused.err
+        planned = db("db", "remove", "--dry-run", "--read-only", "--yes")
+        assert (planned.code, "chats.chat_messages: 3 documents" in planned.err) == (0, True), planned.err
+        assert status(db)["running"] is runs
         assert db("db", "remove", "--read-only", "--yes").code == 4
         assert status(db)["running"] is runs
         db("db", "stop")

@@ -164,6 +164,11 @@ def test_remove_prints_its_plan_and_does_nothing_without_yes(
     assert folder.exists()
     assert sum(demo_database[name].count_documents({}) for name in demo_database.list_collection_names()) == documents
 
+    planned = _demo(chatstore, mongo_uri, folder, "--remove", "--dry-run", "--read-only", "--yes")
+    assert (planned.code, "This would remove database" in planned.err, folder.exists()) == (0, True, True), planned.err
+    assert demo_database.list_collection_names() != []
+    assert _demo(chatstore, mongo_uri, folder, "--dry-run").code == 2
+
     removed = _demo(chatstore, mongo_uri, folder, "--remove", "--yes")
     assert removed.code == 0, removed.err
     assert not folder.exists()

@@ -117,11 +117,11 @@ def test_a_dropped_line_never_comes_back(chatstore: Chatstore, database: Documen
     assert chatstore("cache", "quarantine", "drop").code == 2
     assert chatstore("cache", "quarantine", "drop", "2", "--read-only", "--yes").code == 4
     outcome = chatstore("cache", "quarantine", "drop", "2", "--yes", "-o", "json")
-    assert (outcome.code, json.loads(outcome.out)) == (0, {"dropped": 1}), outcome.err
+    assert (outcome.code, json.loads(outcome.out)) == (0, {"dropped": 1, "result": "dropped"}), outcome.err
     assert flushed(chatstore, "--ignore-ledger")["skipped"] == 1
     assert [row["line"] for row in entries(chatstore)] == [2, 4]
     outcome = chatstore("cache", "quarantine", "drop", "--all", folder, "--yes", "-o", "json")
-    assert (outcome.code, json.loads(outcome.out)) == (0, {"dropped": 2}), outcome.err
+    assert (outcome.code, json.loads(outcome.out)) == (0, {"dropped": 2, "result": "dropped"}), outcome.err
     assert flushed(chatstore, "--ignore-ledger") == {
         "lines": 4, "stored": 0, "already_stored": 1, "quarantined": 0, "already_quarantined": 0, "skipped": 3,
     }  # fmt: skip

@@ -25,11 +25,11 @@ class _NoStore:
 
 def _setup(folder: Path, uri: str = "embedded", data_dir: str | None = None) -> DemoSetup:
     return DemoSetup(
-        store=_NoStore(),  # type: ignore[arg-type]  # these tests are about what needs no store
-        usage=_NoStore(),  # type: ignore[arg-type]  # nor a ledger
-        conversations=_NoStore(),  # type: ignore[arg-type]  # nor threads
-        general=_NoStore(),  # type: ignore[arg-type]  # nor general chats
-        agents=_NoStore(),  # type: ignore[arg-type]  # nor saved agents
+        store=_NoStore(),
+        usage=_NoStore(),
+        conversations=_NoStore(),
+        general=_NoStore(),
+        agents=_NoStore(),
         folder=MarkedFolder(folder),
         uri=uri,
         database="chatstore_demo",

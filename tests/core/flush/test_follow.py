@@ -397,7 +397,7 @@ def test_once_ends_even_if_a_journal_keeps_growing(tmp_path: Path):
         numbers.append(len(numbers) + 1)
         following.write("a.jsonl", *numbers, state=len(numbers))
 
-    following.journals.commit = grow  # type: ignore[method-assign]  # what happens between rounds
+    following.journals.commit = grow
     assert following.follower.run(lambda: 0) is True
     assert following.follower.total.stored == 3
 
@@ -437,7 +437,7 @@ def test_pauses_are_short_again_after_a_successful_round(tmp_path: Path):
         return False
 
     following.journals.failures = [error] * 4
-    following.follower._stopping.wait = wait  # type: ignore[method-assign,assignment]  # no time passes
+    following.follower._stopping.wait = wait
     following.follower._follow()
     assert pauses[:4] == sorted(pauses[:4])
     assert pauses[5] == pauses[0] < pauses[3]

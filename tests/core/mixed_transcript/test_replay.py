@@ -163,11 +163,11 @@ def test_a_position_of_a_session_that_is_not_replayed_is_rejected():
 
 def test_values_that_are_no_sources_and_no_positions_are_rejected():
     found = stored([(1, 1)], [])
-    for wrong in (("workflow", "chat-1"), "chat-1", TranscriptSource("workflow", None)):  # type: ignore[arg-type]  # wrong
+    for wrong in (("workflow", "chat-1"), "chat-1", TranscriptSource("workflow", None)):
         with pytest.raises(BadValue, match=r"sources: '<.*>' is not a TranscriptSource with an id"):
-            replay(found, [wrong], clock=lambda: START)  # type: ignore[list-item]  # wrong
+            replay(found, [wrong], clock=lambda: START)
     with pytest.raises(BadValue, match="positions: '<int>' is not a ClientPosition"):
-        replayed(found, {WORKFLOW: 1})  # type: ignore[dict-item]  # wrong
+        replayed(found, {WORKFLOW: 1})
 
 
 def test_equal_ids_in_two_layouts_have_positions_of_their_own():

@@ -109,7 +109,7 @@ class Bench:
         return self.storage
 
     def start_with_manual_interval(self) -> None:
-        self.worker._has_full_batch = self.interval  # type: ignore[assignment]  # it has the same methods
+        self.worker._has_full_batch = self.interval
         self.worker.start()
 
     def record(self, times: int = 1) -> None:

@@ -128,6 +128,45 @@ def test_pages_have_every_hit_once_in_order(sessions: list[Any], limit: int) -> 
     assert found == expected(all_steps)
 
 
+@given(layouts, st.integers(1, 5), st.lists(st.booleans(), max_size=30))
+def test_pages_that_end_when_their_time_is_over_have_every_hit_once(
+    sessions: list[Any], limit: int, over: list[bool]
+) -> None:
+    all_steps = [session_steps(str(number), layout) for number, layout in enumerate(sessions)]
+    whole, _ = run(*[Steps(str(number), steps) for number, steps in enumerate(all_steps)])
+    found: list[str] = []
+    cursor: str | None = None
+    for _ in range(200):
+        searchers = [Steps(str(number), steps) for number, steps in enumerate(all_steps)]
+        search = MessageSearch(
+            searchers,
+            SearchQuery("word"),
+            limit=limit,
+            cursor=cursor,
+            is_time_over=lambda: over.pop() if over else True,
+        )
+        found += [name(hit) for hit in search.hits()]
+        assert search.failure is None
+        assert all(each.is_closed for each in searchers if each.read)
+        cursor = search.next_cursor
+        if cursor is None:
+            break
+    assert found == whole
+
+
+def test_a_page_whose_time_is_over_ends_once_it_has_come_further() -> None:
+    slow = Steps("slow", [SearchStep(at(minute)) for minute in range(9, 0, -1)])
+    cursor = None
+    reached = []
+    for _ in range(3):
+        search = MessageSearch([slow], SearchQuery("word"), limit=10, cursor=cursor, is_time_over=lambda: True)
+        assert list(search.hits()) == []
+        cursor = search.next_cursor
+        assert cursor is not None
+        reached.append(search.searched_back_to)
+    assert reached == [at(9), at(8), at(7)]
+
+
 @given(layouts, st.integers(1, 4), st.integers(0, 12), st.sampled_from([KeyboardInterrupt(), Unreachable(what="gone")]))
 def test_a_search_that_ends_early_keeps_what_it_found_and_continues(
     sessions: list[Any], limit: int, fails_at: int, failure: BaseException

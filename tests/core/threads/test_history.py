@@ -90,7 +90,7 @@ def test_what_is_not_stored_is_not_in_memory(manager: StateManager, monkeypatch:
         with pytest.raises(InvalidThreadData):
             history.add_message(role, content, metadata)
     with pytest.raises(InvalidThreadData, match="content: "):
-        history.add_user_message(5)  # type: ignore[arg-type]  # wrong on purpose
+        history.add_user_message(5)
     with monkeypatch.context() as patch:
         patch.setattr(
             manager.repository, "create_message", lambda *a, **k: (_ for _ in ()).throw(Unreachable(what="gone"))

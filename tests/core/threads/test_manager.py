@@ -115,7 +115,7 @@ def test_threads_without_their_messages_load_none(monkeypatch: pytest.MonkeyPatc
     manager.add_message("user", "one")
     current = manager.current_thread_id
     assert current is not None
-    store = manager.repository._store  # type: ignore[attr-defined]  # the calls of the store are what is tested
+    store = manager.repository._store
     monkeypatch.setattr(store, "messages", lambda *arguments: pytest.fail("messages were loaded"))
     manager.set_current_thread(current)
     for thread in (manager.get_current_thread(), *manager.list_threads(), manager.rename_thread("New")):
@@ -158,7 +158,7 @@ def test_a_role_outside_the_four_needs_a_repository_that_is_not_strict(manager: 
     assert lenient.add_message("critic", "Hello").sender_role == "critic"
     for role in ("", None, 1):
         with pytest.raises(InvalidThreadData, match="sender_role"):
-            lenient.add_message(role, "Hello")  # type: ignore[arg-type]  # wrong on purpose
+            lenient.add_message(role, "Hello")
 
 
 @pytest.mark.parametrize("content", [None, 1, ["Hello"], b"Hello"])
@@ -175,7 +175,7 @@ def test_errors_name_the_wrong_value_in_plain_words(manager: StateManager) -> No
             call()
         return caught.value.as_text()
 
-    assert error_of(lambda: StateManager(user_id=None)) == (  # type: ignore[arg-type]  # wrong on purpose
+    assert error_of(lambda: StateManager(user_id=None)) == (
         "user_id: a text is expected, not null. It cannot be stored. "
         "Check where the id comes from. To see the threads of all users, leave user_id and org_id out."
     )
@@ -184,12 +184,10 @@ def test_errors_name_the_wrong_value_in_plain_words(manager: StateManager) -> No
     assert error_of(lambda: manager.add_message("user", "x", metadata=wrong_metadata)) == (
         "content.metadata.a: a JSON value is expected, not set. It cannot be stored."
     )
-    assert error_of(lambda: manager.import_thread([])) == (  # type: ignore[arg-type]  # wrong on purpose
+    assert error_of(lambda: manager.import_thread([])) == (
         "The export: text, bytes or an object is expected, not a list."
     )
-    assert error_of(lambda: manager.set_current_thread(None)).startswith(  # type: ignore[arg-type]  # wrong on purpose
-        "Thread None not found. "
-    )
+    assert error_of(lambda: manager.set_current_thread(None)).startswith("Thread None not found. ")
 
 
 def test_messages_are_added_together(manager: StateManager) -> None:
@@ -335,7 +333,7 @@ def test_a_fork_ends_with_the_message(manager: StateManager) -> None:
 def test_a_parent_that_is_deleted_while_it_is_copied_has_no_fork(manager: StateManager) -> None:
     parent = str(manager.current_thread_id)
     manager.add_messages([{"role": "user", "content": "one"}] * 3)
-    store = manager.repository._store  # type: ignore[attr-defined]  # the deletion happens between two of its calls
+    store = manager.repository._store
     copied = store.messages
 
     def deleted_meanwhile(thread_id: str, window: Any, owner: Owner) -> Any:

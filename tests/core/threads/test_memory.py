@@ -54,7 +54,7 @@ class TestGuarded(ThreadContract):
 
     def new_repository(self) -> ConversationRepository:
         store = MemoryThreadStore()
-        is_held = store._lock._is_owned  # type: ignore[attr-defined]  # RLock has it for Condition
+        is_held = store._lock._is_owned
         for name in ("_threads", "_messages", "_by_id", "_last_sequences"):
             assert getattr(store, name) == {}
             setattr(store, name, GuardedDict(is_held))

@@ -204,7 +204,7 @@ def test_no_sum_of_calculated_costs_is_rounded() -> None:
 def test_a_budget_names_groups_over_it_and_those_that_may_be() -> None:
     def row(name: str, cost: str | None, unknown: int = 0) -> UsageRow:
         [made] = report_usage(
-            [Facts(*(session(f"{name}{number}", 5, cost if not number else None, tenant_id=name) for number in range(unknown + 1)))],  # type: ignore[list-item]  # facts are all it reads
+            [Facts(*(session(f"{name}{number}", 5, cost if not number else None, tenant_id=name) for number in range(unknown + 1)))],
             SessionQuery(), UsageGrouping.TENANT,
         ).rows  # fmt: skip
         return made

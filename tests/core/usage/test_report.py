@@ -39,7 +39,7 @@ def session(name: str, tokens: int = 0, cost: str | None = None, **facts: Any) -
 
 
 def report(*sessions: Session, by: UsageGrouping = UsageGrouping.TENANT) -> list[UsageRow]:
-    return report_usage([Facts(*sessions)], SessionQuery(), by).rows  # type: ignore[list-item]  # facts are all it reads
+    return report_usage([Facts(*sessions)], SessionQuery(), by).rows
 
 
 def test_tenants_are_sorted_by_tokens_and_so_is_the_group_without_a_tenant() -> None:
@@ -78,7 +78,7 @@ def test_each_order_sorts_by_its_own_number_and_ties_by_tokens(order: UsageOrder
         of_tenant("a", 1, 2, "0.5"),
         of_tenant("a", 1, 2, None),
     ]
-    rows = report_usage([Facts(*sessions)], SessionQuery(), UsageGrouping.TENANT, order=order).rows  # type: ignore[list-item]  # facts are all it reads
+    rows = report_usage([Facts(*sessions)], SessionQuery(), UsageGrouping.TENANT, order=order).rows
 
     assert "".join(str(row.group["tenant_id"]) for row in rows) == tenants
 
@@ -183,7 +183,7 @@ def test_of_no_tokens_no_cost_is_unknown() -> None:
 
 def test_invalid_numbers_are_reported_once_with_the_first_field() -> None:
     invalid = [unknown(name, invalid_numbers=(f"token_usage.{name}", "token_usage.cost")) for name in "ab"]
-    notes = [report_usage([Facts(*invalid[:some])], SessionQuery(), UsageGrouping.TENANT).notes for some in (1, 2)]  # type: ignore[list-item]  # facts are all it reads
+    notes = [report_usage([Facts(*invalid[:some])], SessionQuery(), UsageGrouping.TENANT).notes for some in (1, 2)]
 
     assert notes == [
         ["1 session has an invalid number, which counts as unknown: token_usage.a of session 'a'."],
@@ -193,7 +193,7 @@ def test_invalid_numbers_are_reported_once_with_the_first_field() -> None:
 
 def test_totals_are_the_sums_of_all_rows() -> None:
     sessions = [session(str(index), index, "0.01", tenant_id=str(index % 3)) for index in range(9)]
-    usage_report = report_usage([Facts(*sessions[:4]), Facts(*sessions[4:])], SessionQuery(), UsageGrouping.TENANT)  # type: ignore[list-item]  # facts are all it reads
+    usage_report = report_usage([Facts(*sessions[:4]), Facts(*sessions[4:])], SessionQuery(), UsageGrouping.TENANT)
 
     assert (usage_report.totals.sessions, usage_report.totals.usage.total_tokens, usage_report.totals.usage.cost) == (
         9,
@@ -227,7 +227,7 @@ THIS_YEAR = SessionQuery(since=datetime(2026, 1, 1, tzinfo=UTC))
 def test_a_note_explains_when_usage_counts_only_if_the_report_is_about_a_time(
     query: SessionQuery, by: UsageGrouping, notes: list[str]
 ) -> None:
-    assert report_usage([Facts(*SESSIONS)], query, by).notes == notes  # type: ignore[list-item]  # facts are all it reads
+    assert report_usage([Facts(*SESSIONS)], query, by).notes == notes
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_layout_that_cannot_answer_a_filter_is_left_out_with_a_note() -> None:
     flat = Facts(session("flat"), layout="messages", missing_filters=("tenant",))
     usage_report = report_usage(
         [Facts(session("a", 1, tenant_id="t")), flat], SessionQuery(tenant_id="t"), UsageGrouping.TENANT
-    )  # type: ignore[list-item]  # facts are all it reads
+    )
 
     assert (usage_report.totals.sessions, usage_report.notes) == (
         1,

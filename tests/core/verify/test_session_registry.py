@@ -39,7 +39,7 @@ def workflow(chat_id: str = "c1", status: str = "paused", minutes: int = 0) -> W
 
 def finder(**facts: object) -> Callable[[str], Session | None]:
     """Finds a session with these facts for every id."""
-    return lambda chat_id: Session(chat_id, "workflow", **{"tenant_id": "acme", **facts})  # type: ignore[arg-type]  # any
+    return lambda chat_id: Session(chat_id, "workflow", **{"tenant_id": "acme", **facts})
 
 
 @pytest.mark.parametrize(

@@ -346,4 +346,4 @@ def test_the_thread_reads_no_more_than_the_queue_holds() -> None:
     assert next(received) == 1
     assert is_full.wait(60)
     assert not is_over_full.wait(0.2)
-    received.close()  # type: ignore[attr-defined]  # it is a generator
+    received.close()

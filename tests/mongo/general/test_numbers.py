@@ -200,7 +200,7 @@ def test_a_deletion_of_a_chat_with_a_number_that_no_chat_gets(numbers: ChatNumbe
 
 
 def test_a_list_that_contains_the_pair_is_not_the_pair(numbers: ChatNumbers, counters: Any) -> None:
-    counters.insert_many([counter(8, app_id=["acme"]), counter(9, user=["ann"])])  # type: ignore[arg-type]
+    counters.insert_many([counter(8, app_id=["acme"]), counter(9, user=["ann"])])
     assert numbers.next_number("acme", "ann") == 1
 
 

@@ -117,7 +117,7 @@ def test_a_fork_is_new_once_it_is_complete(mongod: Mongod, connection: Connectio
     while is_reached:
         number += 1
         others: list[str] = []
-        listener = AtCommand(number, lambda others=others: others.append(conversations.create_thread(request).id))  # type: ignore[misc]  # the default binds the list now
+        listener = AtCommand(number, lambda others=others: others.append(conversations.create_thread(request).id))
         held = connect(mongod.uri, database.name, timeout_seconds=10, listener=listener)
         fork = StoredConversations(MongoThreadStore(held, Settings())).fork_thread(one).id
         is_reached = listener.reached

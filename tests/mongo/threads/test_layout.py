@@ -230,7 +230,7 @@ def test_a_list_counts_up_to_the_cap_and_one_thread_exactly(connection: Connecti
 def test_messages_are_in_order_of_sequence_and_those_without_one_come_first(any_connection: Connection) -> None:
     store_thread(any_connection, "t")
     for sequence, text in ((3, "c"), (None, "a"), (1, "b"), (None, "a2")):
-        store_message(any_connection, "t", sequence, text, created_at=NOON)  # type: ignore[arg-type]  # None: no sequence
+        store_message(any_connection, "t", sequence, text, created_at=NOON)
 
     def texts(**selection: Any) -> list[Any]:
         return [message.content for message in reader(any_connection).messages("t", MessageSelection(**selection))]

@@ -281,7 +281,7 @@ def test_an_import_that_is_repeated_while_messages_are_removed_loses_none(
             documents[collection].delete_many({})
         store(documents, *(message("t", each, copied_at=OLD) for each in range(1, 4)))
         results: list[Any] = []
-        listener = AtCommand(number, lambda results=results: results.append(second(other)))  # type: ignore[misc]  # the default binds the list now
+        listener = AtCommand(number, lambda results=results: results.append(second(other)))
         results.append(first(connect(uri, database.name, timeout_seconds=10, listener=listener)))
         is_reached = listener.reached
         if True not in results:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 from bson import Binary, Decimal128, MaxKey, ObjectId, Regex, Timestamp
 
 from chatstore_cli.server.page import copying
+from chatstore_cli.server.routes import store_search
 from tests.support.samples import store_sample
 from tests.support.served_app import Served, served, settings_of
 
@@ -326,6 +328,38 @@ def test_a_message_with_a_thousand_tool_calls_is_drawn(stored, module_database):
     html = view(stored, "/page/session", layout="workflow", id="calls")
     assert html.count("<details>") == 2_000
     assert "more characters are not shown" in html
+
+
+# --- a search that takes long -----------------------------------------------------------------------------------------
+
+
+def test_a_search_that_takes_long_ends_its_page_and_continues_on_the_next(stored, monkeypatch):
+    query = {"text": "needle3", "limit": 200}
+    whole = stored.client.get("/store/search", params=query).json()
+    assert whole["items"]
+    assert whole["next_cursor"] is None
+    monkeypatch.setattr(store_search, "over_after", lambda seconds: lambda: True)
+    pages = []
+    cursor = None
+    while cursor is not None or not pages:
+        pages.append(stored.client.get("/store/search", params=query | ({"cursor": cursor} if cursor else {})).json())
+        cursor = pages[-1]["next_cursor"]
+        assert any("searched back to" in note for note in pages[-1]["notes"]) is (cursor is not None)
+    assert len(pages) > 1
+    assert [hit for page in pages for hit in page["items"]] == whole["items"]
+
+
+def test_the_view_of_a_search_that_takes_long_says_that_it_has_not_ended(stored, monkeypatch):
+    monkeypatch.setattr(store_search, "over_after", lambda seconds: lambda: True)
+    html = view(stored, "/page/search", text="nothinghasthis")
+    assert "No message with these words was found yet." in html
+    assert "Messages were searched back to" in html
+    for _ in range(100):
+        older = next((each for each in re.findall(r'href="([^"]*)" rel="next"', html)), None)
+        if older is None:
+            break
+        html = stored.client.get(unescape(older), headers={"accept": "text/html"}).text
+    assert "No message has these words." in html
 
 
 # --- the database is away --------------------------------------------------------------------------------------------

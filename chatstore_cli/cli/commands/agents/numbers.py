@@ -8,11 +8,12 @@ import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, YesOption, agent_id_of
 from chatstore_cli.cli.command_declarations import command, group
+from chatstore_cli.cli.dry_runs import DryRunOption, begin, confirmed, result_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.list_options import AllOption, CursorOption
 from chatstore_cli.cli.paged_list import PageLimitOption, RowPage, emit_pages
 from chatstore_cli.domain.errors import ExitCode
-from chatstore_cli.render.listing import Record
+from chatstore_cli.render.listing import Column, Record
 
 app = group("numbers", "List, bind and unbind the phone numbers of agents.")
 
@@ -102,6 +103,7 @@ def unbind(
         typer.Option("--binding", metavar="ID", help="Delete this one of several routes, which only old data has."),
     ] = None,
     tenant: NumberTenantOption = None,
+    dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
     """Delete the route of a phone number. The agent remains.
@@ -115,12 +117,14 @@ def unbind(
 
     number = checked_number(number)
     invocation = Invocation(context)
-    invocation.will_write()
+    begin(invocation, dry_run=dry_run)
     collection = invocation.settings.chatstore.agents.bindings
     plan = (
-        f"This deletes 1 document of {collection}, the route of {number}. Then the default agent answers it, if one is "
+        f"This would delete 1 document of {collection}, the route of {number}. Then the default agent answers it, if one is "
         "configured (chatstore.agents.default_agent)."
     )
-    invocation.confirm(plan, yes=yes)
-    removed = phone_numbers(invocation.stores).unbind(number, tenant_id=tenant, binding_id=binding)
-    invocation.emit(Record(NUMBER_FIELDS, number_row(removed)))
+    is_confirmed = confirmed(invocation, plan, yes=yes, dry_run=dry_run)
+    numbers = phone_numbers(invocation.stores)
+    removed = numbers.unbind(number, tenant_id=tenant, binding_id=binding, dry_run=not is_confirmed)
+    row = {**number_row(removed), "result": result_of("deleted", dry_run=dry_run)}
+    invocation.emit(Record((*NUMBER_FIELDS, Column("result", "Result")), row))

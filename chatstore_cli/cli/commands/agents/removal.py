@@ -8,6 +8,7 @@ import typer
 
 from chatstore_cli.cli.agent_options import AgentArgument, AgentTenantOption, YesOption, agent_id_of
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.dry_runs import PLANNED, DryRunOption, begin, confirmed, result_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.quantities import quantity
@@ -27,7 +28,11 @@ _ID = "65bb00000000000000000001"
     exits=_EXITS,
 )
 def delete(
-    context: typer.Context, agent_id: AgentArgument, tenant: AgentTenantOption = None, yes: YesOption = False
+    context: typer.Context,
+    agent_id: AgentArgument,
+    tenant: AgentTenantOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
 ) -> None:
     """Delete an agent so that chatstore agents restore can undo it.
 
@@ -41,14 +46,15 @@ def delete(
 
     agent_id = agent_id_of(agent_id)
     invocation = Invocation(context)
-    invocation.will_write()
+    begin(invocation, dry_run=dry_run)
     agents = agent_registry(invocation.stores)
     agent = agents.get_agent(agent_id, tenant_id=tenant)
     numbers = [route.number for route in phone_numbers(invocation.stores).routes_to(agent_id)]
-    invocation.confirm(deletion_plan(agent, numbers), yes=yes)
-    agents.delete_agent(agent_id, tenant_id=tenant)
-    invocation.emit(Record(DELETED_FIELDS, deleted_row(agent_id, numbers)))
-    if numbers and yes:
+    if confirmed(invocation, deletion_plan(agent, numbers), yes=yes, dry_run=dry_run):
+        agents.delete_agent(agent_id, tenant_id=tenant)
+    result = result_of("deleted", dry_run=dry_run)
+    invocation.emit(Record(DELETED_FIELDS, deleted_row(agent_id, numbers, result)))
+    if numbers and yes and not dry_run:
         invocation.say(f"Routed to the deleted agent: {', '.join(numbers)}.")
 
 
@@ -68,7 +74,7 @@ def restore(context: typer.Context, agent_id: AgentArgument, tenant: AgentTenant
 @command(
     app,
     "purge",
-    examples=[f"chatstore agents purge {_ID}", "chatstore agents purge --deleted-before 90d --yes"],
+    examples=[f"chatstore agents purge {_ID}", "chatstore agents purge --deleted-before 90d --dry-run"],
     exits=_EXITS,
 )
 def purge(
@@ -87,6 +93,7 @@ def purge(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Purge all deleted agents.")] = False,
     tenant: AgentTenantOption = None,
+    dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
     """Delete agents for good, with their versions.
@@ -106,14 +113,16 @@ def purge(
     agent_id = None if agent_id is None else agent_id_of(agent_id)
     before = None if deleted_before is None else read_when(deleted_before, "--deleted-before", utc_now())
     invocation = Invocation(context)
-    invocation.will_write()
+    begin(invocation, dry_run=dry_run)
     agents = agent_registry(invocation.stores)
     plan = agents.plan_purge(agent_id, deleted_before=before, tenant_id=tenant)
     if not plan.agents:
-        invocation.emit(Record(PURGE_FIELDS, purge_row(plan)))
+        invocation.emit(Record(PURGE_FIELDS, purge_row(plan, result_of("deleted", dry_run=dry_run))))
         invocation.say("No deleted agent was selected.")
         return
-    invocation.confirm(purge_plan(plan), yes=yes)
+    if not confirmed(invocation, purge_plan(plan), yes=yes, dry_run=dry_run):
+        invocation.emit(Record(PURGE_FIELDS, purge_row(plan, PLANNED)))
+        return
     done = agents.purge(agent_id, deleted_before=before, tenant_id=tenant)
-    invocation.emit(Record(PURGE_FIELDS, purge_row(done)))
+    invocation.emit(Record(PURGE_FIELDS, purge_row(done, "deleted")))
     invocation.explain(f"Deleted: {quantity(done.agents, 'agent')}.")

@@ -9,6 +9,7 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.commands.cache import quarantine
+from chatstore_cli.cli.dry_runs import begin, dry_run_option
 from chatstore_cli.cli.filters import JournalPaths, MapOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.domain.errors import BadValue, ExitCode
@@ -84,7 +85,7 @@ def prune(
         bool, typer.Option("--deleted", help="Select only journals with lines that were deleted with their session.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, dry_run_option("removed", "remove")] = False,
     mapping: MapOption = None,
 ) -> None:
     """Remove journals whose every line is proven to be stored.
@@ -115,10 +116,7 @@ def prune(
     local_now = utc_now()
     _cutoff(older_than, local_now)
     journals = prunable_journals(invocation.settings, paths)
-    if dry_run:
-        invocation.will_write(dry_run="nothing is removed")
-    else:
-        invocation.will_write()
+    begin(invocation, dry_run=dry_run, nothing="nothing is removed")
     with journals.to_read() if dry_run else journals.to_prune("chatstore cache prune") as candidates:
         # The files have this machine's times: the earlier one of both clocks keeps more of them.
         now = min(local_now, invocation.stores.server_now()) if candidates else local_now

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any
 
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.dry_runs import confirmed, dry_run_option, result_of
 from chatstore_cli.cli.filters import JournalPaths
 from chatstore_cli.cli.invocation import Invocation
-from chatstore_cli.domain.errors import ExitCode, NotAllowed, WrongUse
+from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import DROP_COLUMNS
 
@@ -29,6 +32,7 @@ def drop(
     ] = None,
     paths: JournalPaths = None,
     every: Annotated[bool, typer.Option("--all", help="Drop every quarantined line.")] = False,
+    dry_run: Annotated[bool, dry_run_option("dropped", "drop")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Drop quarantined lines: they are never stored.
@@ -47,16 +51,20 @@ def drop(
     elif number is None:
         raise WrongUse(what="Nothing to drop was named.", hint="Give the number of a line, or --all.")
     invocation = Invocation(context)
-    if invocation.options.read_only:
-        raise NotAllowed(what="This command writes, and --read-only is set.", hint="Run it without --read-only.")
+    if not dry_run:
+        invocation.reject_read_only()
     journals = named_journals(invocation.settings, paths)
-    with locked_quarantines(journals, "drop") as quarantines:
+    # A dry run writes nothing, so it also works beside a worker, which holds the lock.
+    locked: AbstractContextManager[Mapping[str, Any]] = (
+        nullcontext({}) if dry_run else locked_quarantines(journals, "drop")
+    )
+    with locked as quarantines:
         lines = list(journals.numbered_lines())
         if number is not None and not every:
             lines = [find_line(lines, number)]
         reject_unfinished_edits(lines)
         if lines:
-            invocation.confirm(describe_drop(lines), yes=yes)
+            confirmed(invocation, describe_drop(lines), yes=yes, dry_run=dry_run)
         for folder, quarantine in quarantines.items():
             quarantine.drop(line.line for line in lines if line.folder == folder)
-    invocation.emit(Record(DROP_COLUMNS, {"dropped": len(lines)}))
+    invocation.emit(Record(DROP_COLUMNS, {"dropped": len(lines), "result": result_of("dropped", dry_run=dry_run)}))

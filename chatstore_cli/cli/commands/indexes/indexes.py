@@ -16,6 +16,7 @@ from chatstore_cli.cli.commands.indexes.steps import (
     missing_search_indexes,
     report_tables,
 )
+from chatstore_cli.cli.dry_runs import NOTHING_CHANGES, begin, dry_run_option, result_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.general.counter_merges import doubled_notice, with_merges
 from chatstore_cli.core.indexes import check_indexes, is_finding, named_indexes, plan_steps
@@ -91,10 +92,9 @@ def apply(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Make the changes that need confirmation without asking.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
+    dry_run: Annotated[bool, dry_run_option("changed", "change")] = False,
     drop_unneeded: Annotated[
-        bool,
-        typer.Option("--drop-unneeded", help="Drop the indexes that chatstore made and that no layout needs any more."),
+        bool, typer.Option("--drop-unneeded", help="Drop indexes that chatstore made and no layout needs any more.")
     ] = False,
     search: Annotated[
         bool, typer.Option("--search", help="Create the text indexes with which chatstore search finds rare words.")
@@ -118,7 +118,7 @@ def apply(
     nothing is changed, and the command exits with status 8.
     """
     invocation = Invocation(context, layout=layout)
-    invocation.will_write(dry_run="nothing changes" if dry_run else "")
+    begin(invocation, dry_run=dry_run, nothing=NOTHING_CHANGES)
     has_table_index = create_table_index(invocation, search, dry_run=dry_run, yes=yes)
     report_tables(invocation, STEP_COLUMNS)
     invocation.stores.contents.require_writable(collections_of(invocation.stores, layout))
@@ -142,7 +142,7 @@ def apply(
             except Conflict as error:  # the other steps do not depend on this one
                 conflicts.append(error)
                 continue
-        rows.append(step_row(step, "planned" if dry_run else "left" if is_left else "done"))
+        rows.append(step_row(step, result_of("left" if is_left else "done", dry_run=dry_run)))
     if conflicts:
         conflicts[0].hint = f"{conflicts[0].hint or ''} {len(rows)} of {len(steps)} steps succeeded.".strip()
         raise conflicts[0]

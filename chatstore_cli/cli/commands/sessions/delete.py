@@ -12,6 +12,7 @@ from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
 from chatstore_cli.cli.commands.sessions.deletion_of_one import delete_one
 from chatstore_cli.cli.commands.sessions.deletion_plan_file import apply_plan_file
 from chatstore_cli.cli.commands.sessions.named_sessions import StdinOption, names_from_stdin
+from chatstore_cli.cli.dry_runs import DryRunOption
 from chatstore_cli.cli.filters import (
     LayoutOption,
     PausedOption,
@@ -90,7 +91,7 @@ def delete(
             "--everything", help="With --user, delete what else is stored about the user too, such as client sessions."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")] = False,
+    dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
     """Delete sessions with their messages, usage and labels.

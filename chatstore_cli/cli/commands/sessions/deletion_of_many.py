@@ -16,6 +16,7 @@ from chatstore_cli.cli.commands.sessions.deletion_results import (
     sum_in_words,
 )
 from chatstore_cli.cli.commands.sessions.named_sessions import few_names
+from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.core.sessions.deletable import DeletableSessions
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.session import Session
     from chatstore_cli.domain.user_data import UserData
 
-NOTHING_IS_DELETED = "nothing is deleted"
-"""What a dry run does not do."""
 _MOST_LISTED = 20
 _TOO_MANY = "Write a plan first (--plan FILE), then delete with --apply FILE --yes."
 
@@ -88,7 +87,7 @@ def delete_matching(invocation: Invocation, query: SessionQuery, filters: Mappin
 
 def _begin(invocation: Invocation, way: Way) -> None:
     if way.dry_run:
-        invocation.will_write(dry_run=NOTHING_IS_DELETED)
+        begin(invocation, dry_run=True)
     elif way.plan is None:
         invocation.will_search_to_write()
     else:

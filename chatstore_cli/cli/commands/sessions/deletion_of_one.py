@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chatstore_cli.cli.commands.sessions.deletion_of_many import NOTHING_IS_DELETED, Way
+from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
 from chatstore_cli.cli.commands.sessions.deletion_results import done_in_words, show_planned
+from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.domain.deletions import Deletion, DeletionTotals, Result
 from chatstore_cli.domain.labels import SessionRef
 from chatstore_cli.render.listing import Listing
@@ -25,7 +26,7 @@ def delete_one(invocation: Invocation, session_id: str, way: Way) -> None:
     from chatstore_cli.wiring.usage import usage_ledger
 
     if way.dry_run:
-        invocation.will_write(dry_run=NOTHING_IS_DELETED)
+        begin(invocation, dry_run=True)
     else:
         invocation.will_search_to_write()
     stores = invocation.stores

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.dry_runs import DryRunOption, begin, confirmed, result_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.labels.orphans import OrphanedLabels
@@ -24,11 +25,12 @@ app = single_command()
 @command(
     app,
     "prune-labels",
-    examples=["chatstore sessions prune-labels", "chatstore sessions prune-labels --yes"],
+    examples=["chatstore sessions prune-labels --dry-run", "chatstore sessions prune-labels --yes"],
     exits=[ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.CONFLICT],
 )
 def prune_labels(
     context: typer.Context,
+    dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
     """Delete titles and tags of sessions that no longer exist.
@@ -38,18 +40,20 @@ def prune_labels(
     (--yes skips the question). It deletes the labels of at most 10,000 sessions at once.
     """
     invocation = Invocation(context, layout=None)
-    invocation.will_search_to_write()
+    if dry_run:
+        begin(invocation, dry_run=True)
+    else:
+        invocation.will_search_to_write()
     stores = invocation.stores
     labels = label_store(stores)
     orphans = OrphanedLabels(readable_readers(invocation, None), labels)
     found = list(islice(orphans.find(), MOST_NAMED))
     if found:
-        invocation.will_write()
-        invocation.confirm(
-            f"{quantity(len(found), 'document')} of {labels.collection} would be deleted: the sessions do not exist.",
-            yes=yes,
-        )
-    rows = [pruned_row(ref) for ref in found if orphans.remove(ref)]
+        begin(invocation, dry_run=dry_run)
+        plan = f"{quantity(len(found), 'document')} of {labels.collection} would be deleted: the sessions do not exist."
+        confirmed(invocation, plan, yes=yes, dry_run=dry_run)
+    result = result_of("deleted", dry_run=dry_run)
+    rows = [pruned_row(ref, result) for ref in found if dry_run or orphans.remove(ref)]
     invocation.emit(Listing(PRUNED_COLUMNS, rows, empty="Every session that has labels exists."))
     if orphans.not_examined:
         invocation.say(f"{quantity(orphans.not_examined, 'session')} could not be looked up. Their labels are kept.")

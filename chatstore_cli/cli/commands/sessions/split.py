@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.dry_runs import PLANNED, begin, confirmed, dry_run_option
 from chatstore_cli.cli.filters import DocumentLayoutOption
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.segments.splitting import Splitting, existing_head, large_heads
 from chatstore_cli.domain.byte_sizes import format_bytes, read_bytes
 from chatstore_cli.domain.errors import ExitCode, WrongUse
 from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize, SegmentStore
+from chatstore_cli.domain.segments import SEGMENT_BYTES, HeadSize, SegmentStore, SplitResult
 from chatstore_cli.render.listing import Column, Listing
 from chatstore_cli.render.rows.document_sizes import SPLIT_COLUMNS, split_row
 from chatstore_cli.wiring.segments import document_layouts, document_sizes, segment_store
@@ -27,7 +28,7 @@ _MAX_DOCUMENTS = 10_000
 @command(
     app,
     "split",
-    examples=["chatstore sessions split 4f1c9a", "chatstore sessions split --over 8MiB --yes"],
+    examples=["chatstore sessions split 4f1c9a", "chatstore sessions split --over 8MiB --dry-run"],
     exits=[ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE, ExitCode.FINDINGS, ExitCode.CONFLICT],
     meanings={ExitCode.FINDINGS: "findings: a session does not read the same as before"},
 )
@@ -47,6 +48,7 @@ def split_(
         ),
     ] = None,
     layout: DocumentLayoutOption = None,
+    dry_run: Annotated[bool, dry_run_option("split", "split")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Split without asking.")] = False,
 ) -> None:
     """Move the oldest messages of large documents into segments.
@@ -58,7 +60,7 @@ def split_(
     others; the command then exits with status 1. Flat messages and threads are left out: their documents stay small.
     """
     invocation = Invocation(context, layout=layout)
-    invocation.will_write()
+    begin(invocation, dry_run=dry_run, nothing="nothing is split")
     keep_bytes = _keep_bytes(over, keep)
     layouts = document_layouts(invocation.stores, layout)
     stores = {each: segment_store(invocation.stores, invocation.say, each) for each in layouts}
@@ -69,12 +71,16 @@ def split_(
             invocation.say(
                 f"Session {head.session_id!r} has {format_bytes(head.size_bytes)}: no message needs to be moved."
             )
-    if large:
-        invocation.confirm("\n".join(_plan(head, keep_bytes) for head in large), yes=yes)
+    columns = (*SPLIT_COLUMNS, Column("result", "RESULT", whole=True))
+    if large and not confirmed(
+        invocation, "\n".join(_plan(head, keep_bytes) for head in large), yes=yes, dry_run=dry_run
+    ):
+        planned = [{**split_row(SplitResult.planned(head)), "result": PLANNED} for head in large]
+        invocation.emit(Listing(columns, planned))
+        return
     readers = {each: invocation.stores.session_readers(each)[0] for each in layouts}
     splitting = Splitting(stores, readers, keep_bytes, is_named=session_id is not None, say=invocation.say)
     rows = ({**split_row(result), "result": result.outcome.value} for result in splitting.results(large))
-    columns = (*SPLIT_COLUMNS, Column("result", "RESULT", whole=True))
     invocation.emit(Listing(columns, rows, empty="Nothing was split."))
     raise typer.Exit(splitting.exit_code())
 

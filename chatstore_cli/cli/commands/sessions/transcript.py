@@ -68,7 +68,7 @@ def transcript(
     invocation = Invocation(context)
     readers = transcript_readers(invocation.stores)
     readers = {each: readers[each] for each in readable_layouts(invocation, [*readers])}
-    sources = named_sources(readers, session_ids)
+    sources = named_sources(readers, session_ids, invocation.say)
     positions = named_positions(after or (), sources)
     try:
         records = replay(readers, sources.values(), positions=positions, clock=utc_now)

@@ -8,6 +8,7 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.commands.ttl.session_registry import has_registry, registry_agrees, specs_with_registry
+from chatstore_cli.cli.dry_runs import NOTHING_CHANGES, begin, dry_run_option, result_of
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.core.indexes import perform
@@ -69,7 +70,7 @@ def set_(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask, even if MongoDB will delete documents at once.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
+    dry_run: Annotated[bool, dry_run_option("changed", "change")] = False,
 ) -> None:
     """Set for how many days messages are kept.
 
@@ -87,10 +88,7 @@ def set_(
     """
     invocation = Invocation(context, layout=layout)
     stores = invocation.stores
-    if dry_run:
-        invocation.will_write(dry_run="nothing changes")
-    else:
-        invocation.will_write()
+    begin(invocation, dry_run=dry_run, nothing=NOTHING_CHANGES)
     if layout == GENERAL and days == 0:
         expected = "1 or more: entries of the session registry cannot be kept forever"
         raise BadValue(name="--days", value=days, expected=expected)
@@ -109,7 +107,7 @@ def set_(
         invocation.confirm(_plan(risky), yes=yes)
     for step in [] if dry_run else steps:
         perform(step, stores.index_store)
-    rows = [step_row(step, "planned" if dry_run else "done") for step in steps]
+    rows = [step_row(step, result_of("done", dry_run=dry_run)) for step in steps]
     invocation.emit(Listing(STEP_COLUMNS, rows, empty="The TTL indexes need no change."))
     dated = [spec for spec in own if not is_age(spec)]
     is_agreed = registry_agrees(invocation, days, layout, is_changed=len(dated) < len(own))

@@ -67,7 +67,7 @@ def test_a_title_of_a_person_is_shown_before_the_layouts_own(
     assert rows(chatstore, "sessions", "list")[0]["title"] == "Refund é"
     shown = json.loads(chatstore("sessions", "show", "w-1", "-o", "json").out)
     assert (shown["title"], shown["tags"]) == ("Refund é", [])
-    assert database["chat_sessions"].find_one({"chat_id": "w-1"}).items() >= {"title": "own w-1"}.items()  # type: ignore[union-attr]
+    assert database["chat_sessions"].find_one({"chat_id": "w-1"}).items() >= {"title": "own w-1"}.items()
     assert rows(chatstore, "sessions", "rename", "w-1", "")[0]["title"] is None
     assert rows(chatstore, "sessions", "list")[0]["title"] == "own w-1"
     assert database["chatstore_labels"].count_documents({}) == 0
@@ -220,7 +220,9 @@ def test_labels_of_sessions_deleted_elsewhere_are_pruned(
     database["chat_sessions"].delete_one({"chat_id": "w-1"})
     outcome = chatstore("sessions", "prune-labels")
     assert (outcome.code, "1 document of chatstore_labels" in outcome.err) == (2, True), outcome.err
-    assert rows(chatstore, "sessions", "prune-labels", "--yes") == [{"session_id": "w-1", "layout": "workflow"}]
+    assert rows(chatstore, "sessions", "prune-labels", "--yes") == [
+        {"session_id": "w-1", "layout": "workflow", "result": "deleted"}
+    ]
     left = {row["_id"]["session_id"] for row in database["chatstore_labels"].find()}
     assert left == {"w-2", "o"}
 

@@ -115,7 +115,7 @@ def test_a_thread_that_changes_meanwhile_is_reported(
                 continue_import()
 
     def listen(stores: Stores, uri: str = mongo_uri) -> None:
-        stores._listener = Continued(0, lambda: None)  # type: ignore[assignment]  # another listener
+        stores._listener = Continued(0, lambda: None)
 
     create = Stores.__init__
     monkeypatch.setattr(
