@@ -110,7 +110,7 @@ def test_man_pages_are_rendered_without_warnings(share: Path) -> None:
         pytest.skip("groff is not installed")
     pages = sorted((share / "man" / "man1").iterdir())
     assert all(page.read_text().isascii() for page in pages)
-    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", *pages], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", *pages], capture_output=True, text=True, timeout=300)
     shown = re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert "chatstore-sessions - List, show, watch" in " ".join(shown.split())

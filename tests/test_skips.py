@@ -54,7 +54,7 @@ def _pytest(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pymongo.collection import Collection
 
 from chatstore_cli.config.settings import Settings
 from chatstore_cli.domain.removal import StoredPart
 from chatstore_cli.mongo.agent_states.documents import OWN_STATES
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.general.own_chats import OWN_COUNTERS
-from chatstore_cli.mongo.identifiers import document_id_condition
+from chatstore_cli.mongo.identifiers import document_id_condition, id_values
+from chatstore_cli.mongo.session_documents.documents import session_id_of
 from chatstore_cli.mongo.session_documents.shape import TENANT_FIELDS
 from chatstore_cli.mongo.session_registry.documents import OWN_ENTRIES
 from chatstore_cli.mongo.tombstones import Part, count_parts, require_all_removable
@@ -34,19 +38,20 @@ class MongoUserData:
     def parts(self) -> list[StoredPart]:
         parts = self._parts()
         require_all_removable(self._connection, parts)
-        return count_parts(self._connection, parts)
+        counted = count_parts(self._connection, parts)
+        return [*counted, *self._usage(lambda rows, selected: rows.count_documents(selected))]
 
     def remove(self) -> list[StoredPart]:
         parts = self._parts()
         require_all_removable(self._connection, parts)
+        usage = self._usage(lambda rows, selected: rows.delete_many(selected).deleted_count)
         with driver_errors("deleting the data of a user"):
-            sums = self._remove_daily_sums()
             return [
-                *([StoredPart(self._settings.layouts.workflow.usage_rollups, sums)] if sums else []),
                 *(
                     StoredPart(name, self._connection.collection(name).delete_many(selected).deleted_count)
                     for name, selected in parts
                 ),
+                *usage,
             ]
 
     def _parts(self) -> list[Part]:
@@ -61,32 +66,41 @@ class MongoUserData:
         if tenant is None:
             states = self._settings.chatstore.agents.states
             parts.append((states, {"$and": [self._of_user, OWN_STATES.filter()]}))
-        if not self._keep_usage:
-            parts.append((names.workflow.usage, self._usage))
         return parts
 
-    @property
-    def _usage(self) -> Document:
-        tenant = [] if self._tenant is None else [{"tenant_id": self._tenant}]
-        return {"$and": [self._of_user, *tenant, OWN_ROWS.filter()]}
+    def _usage(self, use: Callable[[Collection[Any], Document], int]) -> list[StoredPart]:
+        """Count or delete the rows of the ledger that name the user, but those of the user's sessions, and daily sums.
 
-    def _remove_daily_sums(self) -> int:
-        """Delete the daily sums of the sessions whose rows are all the user's. The rows, which name them, follow."""
+        The sums of a session come first, because the rows name it. Sums that include rows of others are left.
+        """
         if self._keep_usage:
-            return 0
+            return []
         names = self._settings.layouts.workflow
-        sums, removed = self._connection.collection(names.usage_rollups), 0
-        for ids in self._sessions_of_rows():
-            either = {"$or": [{"_id": {"$in": ids}}, {"_id.chat_id": {"$in": ids}}]}
-            removed += sums.delete_many(either).deleted_count
-        return removed
+        rows, sums = self._connection.collection(names.usage), self._connection.collection(names.usage_rollups)
+        tenant = [] if self._tenant is None else [{"tenant_id": self._tenant}]
+        of_user: Document = {"$and": [self._of_user, *tenant, OWN_ROWS.filter()]}
+        numbers = [0, 0]
+        with driver_errors(f"reading the usage of a user in {names.usage}"):
+            ids = [row["_id"] for row in rows.aggregate([{"$match": of_user}, {"$group": {"_id": "$chat_id"}}])]
+            for start in range(0, len(ids), _AT_ONCE):
+                some = self._without_session(ids[start : start + _AT_ONCE])
+                of_others = {"chat_id": {"$in": some}, "$nor": [of_user]}
+                shared = {
+                    row["_id"] for row in rows.aggregate([{"$match": of_others}, {"$group": {"_id": "$chat_id"}}])
+                }
+                alone = [each for each in some if each not in shared]
+                numbers[0] += use(sums, {"$or": [{"_id": {"$in": alone}}, {"_id.chat_id": {"$in": alone}}]})
+                numbers[1] += use(rows, {"$and": [{"chat_id": {"$in": some}}, of_user]})
+        return [StoredPart(names.usage_rollups, numbers[0]), StoredPart(names.usage, numbers[1])]
 
-    def _sessions_of_rows(self) -> Iterator[list[str]]:
-        """The ids of sessions that have rows of this user and of nobody else, some at a time."""
-        rows = self._connection.collection(self._settings.layouts.workflow.usage)
-        ids = [row["_id"] for row in rows.aggregate([{"$match": self._usage}, {"$group": {"_id": "$chat_id"}}])]
-        for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start : start + _AT_ONCE]
-            of_others = {"chat_id": {"$in": some}, "$nor": [self._usage]}
-            shared = {row["_id"] for row in rows.aggregate([{"$match": of_others}, {"$group": {"_id": "$chat_id"}}])}
-            yield [each for each in some if each not in shared]
+    def _without_session(self, ids: Sequence[Any]) -> list[Any]:
+        """Those of the ids of sessions that are not a session of the user: its usage is deleted with it."""
+        values = [value for each in ids for value in id_values(str(each))]
+        either = {"$and": [{"$or": [{"chat_id": {"$in": values}}, {"_id": {"$in": values}}]}, self._of_user]}
+        names = (self._settings.sessions_collection, self._settings.layouts.general.sessions)
+        found = {
+            session_id_of(row)
+            for name in filter(None, names)
+            for row in self._connection.collection(name).find(either, {"chat_id": 1})
+        }
+        return [each for each in ids if str(each) not in found]

@@ -273,7 +273,7 @@ def test_the_script_of_the_shell_that_asks_is_printed_and_installed(
 
     def by_bash(option: str) -> str:
         asked = subprocess.run(  # two commands, so that Bash does not replace itself by the first one
-            ["bash", "-c", f"'{program}' {option}; true"], env=environment, capture_output=True, text=True, timeout=60
+            ["bash", "-c", f"'{program}' {option}; true"], env=environment, capture_output=True, text=True, timeout=300
         )
         assert asked.stderr == ""
         return asked.stdout

@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_line_and_exits_with_1(chatstore: Chatstore, database
     store_chats(database)
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         process = chatstore.popen("sessions", "list", stdout=full)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
 
     assert process.returncode == 1
     assert errors.decode().splitlines()[0] == "chatstore: No space left on device"
@@ -209,7 +209,7 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chats
     process.stdout.close()
 
     assert process.stderr.read() == b""
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
 
 
 def test_help_into_a_closed_pipe_is_quiet(chatstore_without_database: Chatstore) -> None:
@@ -219,7 +219,7 @@ def test_help_into_a_closed_pipe_is_quiet(chatstore_without_database: Chatstore)
     process.stdout.close()
 
     assert process.stderr.read() == b""
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
 
 
 @pytest.mark.parametrize("closed", ["1", "2"])
@@ -231,7 +231,7 @@ def test_a_stream_that_was_closed_before_the_start_is_not_an_error(
         ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command],
         capture_output=True,
         env=chatstore_without_database.environment,
-        timeout=60,
+        timeout=300,
     )
 
     assert (done.returncode, done.stderr) == (0, b"")
@@ -300,7 +300,7 @@ sys.meta_path.insert(0, Interrupted())
 main()
 """
     command = [sys.executable, "-c", interrupted, "sessions", "list"]
-    done = subprocess.run(command, capture_output=True, text=True, env=chatstore.environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, env=chatstore.environment, timeout=300)
     assert (done.returncode, done.stderr) == (130, "")
 
 
@@ -330,7 +330,7 @@ def modules_of(chatstore: Chatstore, *arguments: str) -> set[str]:
         text=True,
         env=chatstore.environment,
         cwd=chatstore.folder,
-        timeout=60,
+        timeout=300,
     )
     return set(done.stderr.split("MODULES ")[1].split())
 

@@ -25,7 +25,7 @@ def _delete_on_a_terminal(chatstore: Chatstore, typed: str, *options: str) -> tu
     os.close(terminal)
     try:
         os.write(keyboard, typed.encode(errors="surrogateescape"))
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     finally:
         os.close(keyboard)
     return process.returncode, errors.decode()
@@ -75,7 +75,7 @@ def test_a_closed_standard_input_confirms_nothing(
         capture_output=True,
         cwd=chatstore.folder,
         env=chatstore.environment,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, session["chat_sessions"].count_documents({})) == (2, 1), done.stderr
     assert ("Run it again with --yes" in done.stderr.decode()) == ("2>" not in closed)

@@ -20,6 +20,7 @@ from chatstore_cli.domain.errors import NotRecorded
 from chatstore_cli.files.journal_reader import JournalFile
 from tests.conftest import Chatstore
 from tests.support.journals import record, stored, wanted_of, write_journal
+from tests.support.open_files import open_files
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
@@ -45,10 +46,6 @@ def make_socket(path: Path) -> None:
         made.bind(os.path.relpath(path))
 
 
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 KINDS: dict[str, Callable[[Path], object]] = {
     "pipe": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
@@ -62,18 +59,19 @@ KINDS: dict[str, Callable[[Path], object]] = {
 def test_only_a_regular_file_is_opened(kind: str, flags: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     KINDS[kind](tmp_path / "it")
-    descriptors = open_descriptors()
     with pytest.raises(OSError, match="Is a directory" if kind == "folder" else "Not a regular file"):
         open_regular(tmp_path / "it", flags)
-    assert open_descriptors() == descriptors
+    assert open_files(tmp_path) == []
     (tmp_path / "file").write_bytes(b"content")
     assert read_regular(tmp_path / "file") == b"content"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["config.yaml", ".env"])
-def test_a_configuration_that_is_not_a_file_is_one_line(chatstore: Chatstore, kind: str, name: str):
-    os.chdir(chatstore.folder)
+def test_a_configuration_that_is_not_a_file_is_one_line(
+    chatstore: Chatstore, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(chatstore.folder)
     (chatstore.folder / name).unlink(missing_ok=True)
     KINDS[kind](chatstore.folder / name)
     outcome = chatstore("config", "show", "-o", "json")
@@ -145,6 +143,5 @@ def test_a_message_is_not_recorded_into_something_that_is_not_a_file(tmp_path: P
 
 def test_a_compressed_journal_is_closed_after_it_was_read(tmp_path: Path):
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
-    descriptors = open_descriptors()
     assert len(list(JournalFile(tmp_path / "a.jsonl.gz").blocks())) == 1
-    assert open_descriptors() == descriptors
+    assert open_files(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pwd
@@ -376,6 +377,13 @@ def test_a_locked_table_ends_the_call_at_the_time_limit(
 ) -> None:
     patient, repository = open_repository(postgres.uri(name)), open_repository(postgres.uri(name), timeout_seconds=0.3)
     thread = new_thread(patient)
+
+    def is_connected() -> bool:
+        with contextlib.suppress(ChatstoreError):
+            return repository.get_thread(thread.id) == thread
+        return False
+
+    poll(is_connected, what="a connection, which may take longer than the time limit")
     with postgres.connect(name, autocommit=False) as other:
         other.execute("LOCK TABLE chat_threads IN ACCESS EXCLUSIVE MODE")
         error = error_of(

@@ -153,7 +153,7 @@ print(json.dumps([recorded, refused]))
 def test_a_journal_that_may_not_grow_any_more_refuses_and_stays_whole(tmp_path: Path) -> None:
     folder = tmp_path / "journals"
     command = [sys.executable, "-c", LIMITED, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     recorded, refused = json.loads(done.stdout)
     assert len(refused) > 20
@@ -179,11 +179,11 @@ def test_while_the_quarantine_finds_no_room_its_batch_waits_and_nothing_is_lost(
     poisoned = poison(cache)
     recorded.append(str(cache.record_chat_event("s1", "user", "after").message_id))
     worker.start()
-    poll(lambda: "No space left on device" in (worker.stats().last_error or ""), within=60)
+    poll(lambda: "No space left on device" in (worker.stats().last_error or ""))
     assert worker.stats().queue_depth > 0
     assert stored_ids(database) <= Counter(recorded)
     small_disk("size=20m")
-    poll(lambda: worker.stats().queue_depth == 0, within=60)
+    poll(lambda: worker.stats().queue_depth == 0)
     assert worker.stop(60)
     assert stored_ids(database) == Counter(recorded)
     [kept] = quarantined(folder)

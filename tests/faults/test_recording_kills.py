@@ -99,7 +99,7 @@ def kill_workers(folder: Path, storage: MongoChatStorage, database: Documents, c
         assert acknowledgements.poll(60), "it does not record"
         if number % 2:
             stored = messages.count_documents({})
-            poll(lambda before=stored: messages.count_documents({}) > before, what="a worker that stores", within=60)
+            poll(lambda before=stored: messages.count_documents({}) > before, what="a worker that stores")
         time.sleep(chance.uniform(0, 0.05))  # the kill comes at a random instant
         acknowledged += kill(process, acknowledgements)
         lines = recorded_ids(folder)

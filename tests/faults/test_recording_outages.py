@@ -61,7 +61,7 @@ class Application:
     def wait_for_more(self, messages: int) -> None:
         """Wait until it has recorded so many more messages: while the server is away, that proves that it never waits."""
         count = len(self.ids)
-        poll(lambda: len(self.ids) >= count + messages or self.failure, within=60, what=f"{messages} more messages")
+        poll(lambda: len(self.ids) >= count + messages or self.failure, what=f"{messages} more messages")
 
 
 def stored_ids(database: Documents) -> Counter[str]:
@@ -107,9 +107,9 @@ def test_a_server_that_is_away_for_longer_than_one_retry_costs_nothing_but_time(
     worker, application = applications(server.uri, timeout_seconds=0.1)
     poll(lambda: worker.stats().flushed > 50)
     server.kill()
-    flushed = worker.stats().flushed
     failures = set()
     poll(lambda: failures.add(worker.stats().last_error_at) or len(failures) > 3, what="several failed attempts")
+    flushed = worker.stats().flushed  # read now: a batch that was stored just before the kill may be counted after it
     application.wait_for_more(300)
     stats = worker.stats()
     assert (stats.flushed, stats.running) == (flushed, True)
@@ -149,7 +149,7 @@ def test_a_primary_that_goes_in_the_middle_of_a_batch(
 ) -> None:
     database = "killed" if kill else "stepped_down"
     worker, application = applications(replica_set.uri, database)
-    poll(lambda: worker.stats().flushed > 300, within=60, what="a worker that stores")
+    poll(lambda: worker.stats().flushed > 300, what="a worker that stores")
     primary = replica_set.primary()
     with in_the_middle_of_a_batch(primary, f"{database}.{COLLECTION}"):
         if kill:
@@ -157,7 +157,7 @@ def test_a_primary_that_goes_in_the_middle_of_a_batch(
         else:
             replica_set.step_down()
     flushed = worker.stats().flushed
-    poll(lambda: worker.stats().flushed > flushed + 300, within=60, what="a worker that stores again")
+    poll(lambda: worker.stats().flushed > flushed + 300, what="a worker that stores again")
     ids = application.end()
     assert worker.stop(60)
     if kill:
@@ -222,7 +222,7 @@ def test_while_the_server_hangs_memory_stays_flat_and_everything_is_stored_after
     server = start_mongod(short_folder / "m")
     done = subprocess.run(
         [sys.executable, "-c", HANGING, server.uri, str(tmp_path / "journals"), str(server.pid), str(count)],
-        cwd=ROOT, capture_output=True, timeout=170,
+        cwd=ROOT, capture_output=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     report = json.loads(done.stdout)
@@ -254,7 +254,7 @@ def test_a_full_queue_without_a_journal_refuses_while_the_server_is_away_and_for
     assert "are not stored yet" in error.value.message
     proxy = LossyProxy(socket, mongod.socket_path)
     try:
-        poll(lambda: worker.stats().queue_depth == 0, within=30)
+        poll(lambda: worker.stats().queue_depth == 0)
         ids.append(str(cache.record_chat_event("s1", "user", "there is room again").message_id))
         assert worker.stop(60)
         assert_each_once(database, worker, ids)
@@ -302,7 +302,7 @@ def test_an_insert_that_fails_is_tried_again_and_counted_truly(
     worker = ChatPersistenceWorker(cache, MongoChatStorage(uri, database.name), batch_size=60, interval=0.02)
     with fail_point(["insert"], times=2, namespace=f"{database.name}.{COLLECTION}", **failure):
         worker.start()
-        poll(lambda: worker.stats().queue_depth == 0, within=30)
+        poll(lambda: worker.stats().queue_depth == 0)
     assert worker.stop(60)
     assert "{" not in str(worker.stats().last_error), "one line in words, and no answer of the server's as it came"
     assert worker.stats().last_error is not None
@@ -322,7 +322,7 @@ def test_a_failed_look_up_is_retried(
     worker = ChatPersistenceWorker(cache, MongoChatStorage(mongod.uri, database.name), batch_size=60, interval=0.02)
     with fail_point([question], times=2, errorCode=189, appName="chatstore"):
         worker.start()
-        poll(lambda: worker.stats().queue_depth == 0, within=30)
+        poll(lambda: worker.stats().queue_depth == 0)
     assert worker.stop(60)
     assert_each_once(database, worker, ids)
 
@@ -338,7 +338,7 @@ def test_a_collection_that_takes_no_message_at_all_puts_none_into_quarantine(
     poll(lambda: worker.stats().last_error)
     assert "chat_messages is a view" in str(worker.stats().last_error)
     database.drop_collection(COLLECTION)
-    poll(lambda: worker.stats().queue_depth == 0, within=30)
+    poll(lambda: worker.stats().queue_depth == 0)
     assert worker.stop(60)
     assert_each_once(database, worker, ids)
 
@@ -354,7 +354,7 @@ def test_a_write_whose_acknowledgement_is_lost_is_stored_and_counted_once(
         worker = ChatPersistenceWorker(cache, storage, batch_size=60, interval=0.02)
         proxy.lose = 3
         worker.start()
-        poll(lambda: worker.stats().queue_depth == 0, within=30)
+        poll(lambda: worker.stats().queue_depth == 0)
         assert worker.stop(60)
         assert proxy.lost == 3
         assert_each_once(database, worker, ids)

@@ -114,7 +114,7 @@ def kill_writers(uri: str, database: Database[dict[str, Any]], rounds: int, seed
             process.stdout.readline()
         _until(time.monotonic() + chance.random() * 0.02)
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
+        process.wait(timeout=300)
         process.stdout.close()
 
 

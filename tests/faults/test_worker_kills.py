@@ -272,7 +272,7 @@ def test_beside_an_applications_own_worker_each_message_is_stored_once(
                 worker.kill()
             else:
                 assert worker.end() == 0
-    assert own.stop()
+    assert own.stop(60)
     cache.close()
     storage.close()
     outcome = chatstore("worker", tmp_path / "journals", "--once", "-o", "json")

@@ -13,6 +13,7 @@ from chatstore_cli.domain.recording import JournalRange, RecoveredLines
 from chatstore_cli.files import journal_read_back
 from chatstore_cli.files.journal_read_back import newest, read_back
 from tests.support.journals import as_line, as_lines, record
+from tests.support.open_files import open_files
 
 
 def range_of(path: Path, lines: list[bytes], first: int, last: int) -> JournalRange:
@@ -156,14 +157,13 @@ def test_a_journal_that_cannot_be_read_raises(journal: Journal, monkeypatch: pyt
 
 def test_nothing_is_left_open(journal: Journal) -> None:
     path, raw, _ = journal
-    before = len(list(Path("/proc/self/fd").iterdir()))
     unread = range_of(path, raw, 10, 250)
     for name in ("s1.jsonl.1", "s1.jsonl.2"):
         path.with_name(name).write_bytes(b"x")
     read_all(unread, 1)
     path.unlink()
     assert read_back(unread, 1, 1) is None
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_files(path.parent) == []
 
 
 # --- the newest lines ------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Application:
     def flush(self) -> None:
         """Store what is recorded."""
         self.worker.start()
-        assert self.worker.stop(20)
+        assert self.worker.stop(60)
 
     def shown(self, session: str = "s1") -> list[str]:
         """The history."""
@@ -257,7 +257,7 @@ def test_a_thousand_deleted_sessions_leave_memory_with_the_next_batch_of_another
     application.worker._forgot_at = None  # a minute has passed
     application.worker.start()
     poll(lambda: len(application.cache.remembered_sessions()) == 1, what="the forgetting")
-    assert application.worker.stop(20)
+    assert application.worker.stop(60)
     assert application.cache.remembered_sessions() == ["other"]
     assert [row["session_id"] for row in database["chat_messages"].find()] == ["other"]
     for session in (sessions[0], sessions[999]):

@@ -430,7 +430,7 @@ def test_a_closed_pipe_ends_it_without_an_error(chatstore: Chatstore):
     assert process.stderr is not None
     assert process.stdout.readline()
     process.stdout.close()
-    assert (process.stderr.read(), process.wait(timeout=60)) == (b"", 0)
+    assert (process.stderr.read(), process.wait(timeout=300)) == (b"", 0)
 
 
 # --- during recording, flushing and pruning -------------------------------------------------
@@ -456,7 +456,7 @@ def test_during_recording_flushing_and_pruning_each_message_is_there_once(connec
                 flush(connection, folder)
                 if turn % 3 == 2:
                     (folder / "s1.jsonl").unlink()
-                was_read.acquire(timeout=60)  # at least one read in each turn
+                was_read.acquire(timeout=300)  # at least one read in each turn
         finally:
             ended.set()
 

@@ -86,7 +86,7 @@ def test_a_message_is_stored_as_flush_cache_stores_it(
         )
     worker = worker_of(cache)
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     flush(connection, folder, store=store_of(connection, collection="by_flush"))
     by_flush = list(database["by_flush"].find({}, {"expires_at": 0}).sort("sequence"))
     assert list(database[COLLECTION].find({}, {"expires_at": 0}).sort("sequence")) == by_flush
@@ -103,13 +103,13 @@ def test_worker_and_flush_know_what_the_other_one_stored(
         cache.record_chat_event("s1", "user", f"{number}")
     assert storage.flush_journals(folder).stored == 20
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     assert (worker.stats().flushed, worker.stats().skipped) == (0, 20)
     given = [cache.record_chat_event("s1", "user", f"again {number}") for number in range(10)]
     inserted = storage.insert_messages(given)
     assert (inserted.stored, inserted.already_stored) == (10, 0)
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     assert storage.insert_messages(given).already_stored == 10
     result = storage.flush_journals(folder)
     assert (result.stored, result.already_stored) == (0, 10)
@@ -159,7 +159,7 @@ def test_any_session_is_stored_under_its_own_id(
         cache.record_chat_event(session, "user", f"of {session}")
     worker = worker_of(cache)
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     for session in SESSIONS:
         assert [message.content for message in storage.history(session)] == [f"of {session}"]
     assert [message.content for message in storage.history("default")] == ["of None"]
@@ -179,7 +179,7 @@ def test_the_order_is_kept_while_the_clock_goes_back(
         cache.record_chat_event("s2", "user", f"{number}", created_at=START)
     worker = worker_of(cache, batch_size=7)
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     for session in ("s1", "s2"):
         assert [message.content for message in storage.history(session, 500)] == [str(number) for number in range(100)]
 
@@ -233,7 +233,7 @@ def test_a_session_that_is_deleted_between_the_look_at_it_and_the_storing_stays_
     monkeypatch.setattr(MessageInserter, "_insert_command", deleted_meanwhile)
     worker = worker_of(cache)
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     assert rows_of(database, "deleted") == []
     assert len(rows_of(database, "kept")) == 10
     assert (worker.stats().flushed, worker.stats().skipped) == (10, 10)
@@ -272,7 +272,7 @@ def test_a_message_that_mongodb_refuses_goes_into_quarantine_and_the_others_are_
     assert storage.insert_messages([taken._replace(content="something else")]).stored == 1
     worker = worker_of(cache)
     worker.start()
-    assert worker.stop(20)
+    assert worker.stop(60)
     assert stored_ids(database) == Counter([*good, str(taken.message_id)])
     kept = {json.loads(line.raw or b"")["message_id"]: line for line in quarantined(folder)}
     assert set(kept) == {large.message_id, taken.message_id}
@@ -318,7 +318,7 @@ def test_an_application_that_changes_its_working_folder_finds_its_journals_where
     cache.record_chat_event("s1", "user", "there")
     cache.record_chat_event("s2", "user", "poison", {"numbers": [0] * 1_400_000})
     worker.start()
-    assert worker.stop(10)
+    assert worker.stop(60)
     assert list((tmp_path / "there").iterdir()) == []
     journals = tmp_path / "here" / "cache" / "sessions"
     assert [row["text"] for row in rows_of(database)] == ["here", "there"]
@@ -379,11 +379,11 @@ def test_two_caches_with_a_worker_each_store_only_their_own(
             cache.record_chat_event("s1", "user", f"{number}")
     workers = [worker_of(cache) for cache in caches]
     workers[0].start()
-    assert workers[0].stop(10)
+    assert workers[0].stop(60)
     assert workers[0].stats().flushed == 50
     assert {row["sequence"] % 2 for row in rows_of(database)} == {1}
     workers[1].start()
-    assert workers[1].stop(10)
+    assert workers[1].stop(60)
     assert stored_ids(database) == recorded_ids(folder)
 
 
@@ -408,9 +408,9 @@ def test_flushes_of_the_same_folder_while_the_worker_stores_double_nothing(
     thread.start()
     for number in range(1_500):
         cache.record_chat_event(f"s{number % 5}", "user", f"{number}")
-    assert worker.stop(30)
+    assert worker.stop(60)
     ended.set()
-    thread.join(30)
+    thread.join()
     assert stored_ids(database) == recorded_ids(folder)
     stats = worker.stats()
     assert (stats.flushed + sum(flushed), stats.flushed + stats.skipped) == (1_500, 1_500)
@@ -445,14 +445,14 @@ for number in range(4):
         worker.start()
         ids = []
         record(100)
-        stopped = worker.stop(30)
+        stopped = worker.stop(60)
         with open(f"{folder}-{number}", "w") as report_file:
             json.dump([stopped, ids], report_file)
         os._exit(0)
     children.append(pid)
     record(50)
 codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
-print(json.dumps([worker.stop(30), ids, codes]))
+print(json.dumps([worker.stop(60), ids, codes]))
 """
 
 

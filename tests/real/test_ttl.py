@@ -195,6 +195,7 @@ def test_days_that_are_no_number_of_days_are_wrong_use(chatstore, days):
 
 def test_the_database_really_deletes_by_it(start_mongod, chatstore_without_database):
     server = start_mongod(extra=["--setParameter", "ttlMonitorSleepSecs=1"])
+    server.client().admin.command("setParameter", 1, ttlMonitorEnabled=True)
     messages = server.client()["chats"]["chat_messages"]
     messages.insert_many(
         [{**ROW, "_id": 1, "expires_at": NOW - timedelta(days=1)}, {**ROW, "_id": 2, "expires_at": "2020"}]

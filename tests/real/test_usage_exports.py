@@ -261,7 +261,7 @@ def test_rows_that_nobody_got_leave_the_cursor_as_it_was(
     for where, reason in reasons.items():
         done = subprocess.run(
             ["sh", "-c", f'exec "$@" {where}', "sh", *command],
-            env=chatstore.environment, cwd=chatstore.folder, capture_output=True, text=True, timeout=60,
+            env=chatstore.environment, cwd=chatstore.folder, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode in (1, 2)
         assert reason in done.stderr

@@ -201,7 +201,7 @@ WAITING = {
 """Faults that are found when the deadline is over, which is short for them."""
 
 
-def failed_checks(application: Application, fault: str) -> dict[str, CheckResult]:
+def failed_checks(application: Application, fault: str, deadline: float = 60.0) -> dict[str, CheckResult]:
     """Run the checks in this process with one fault in the application. Returns those that did not pass."""
     settings = Settings(
         mongo=MongoSettings(
@@ -211,7 +211,7 @@ def failed_checks(application: Application, fault: str) -> dict[str, CheckResult
             worker=WorkerSettings(interval_seconds=0.1),
         )
     )
-    options = ApplicationOptions([f"X-Fault: ~{fault}~"], deadline=4.0 if fault in WAITING else 60.0)
+    options = ApplicationOptions([f"X-Fault: ~{fault}~"], deadline=deadline)
     checks = application_checks(Stores(settings, say=print), application.url, options)
     results = run_checks(checks.select(checks.all(), [], ["api-log"]))
     return {result.name: result for result in results if result.status is not CheckStatus.PASS}
@@ -229,12 +229,21 @@ def test_a_correct_application_passes_and_nothing_is_left(chatstore, application
     assert (application.journals, application.documents) == ([], [])
 
 
+def failed_checks_soon(application: Application, fault: str) -> dict[str, CheckResult]:
+    """The same with a short deadline, unless that is too short for other checks, as on a busy machine."""
+    expected = set(FAULTS.get(fault, {"api-websocket": ""}))
+    results = failed_checks(application, fault, 4.0 if fault in WAITING else 60.0)
+    if fault in WAITING and set(results) - expected:
+        results = failed_checks(application, fault, 40.0)
+    return results
+
+
 @pytest.fixture(scope="module")
 def runs(application: Application) -> dict[str, dict[str, CheckResult]]:
     """The checks that did not pass, of a run with each fault. The runs are made at once, because many of them wait."""
     faults = sorted([*FAULTS, *UNKNOWN_FRAMES], key=WAITING.__contains__, reverse=True)
     with ThreadPoolExecutor(len(WAITING) + 1) as pool:
-        return dict(zip(faults, pool.map(lambda fault: failed_checks(application, fault), faults), strict=True))
+        return dict(zip(faults, pool.map(lambda fault: failed_checks_soon(application, fault), faults), strict=True))
 
 
 def test_each_fault_is_described_and_nothing_is_left(application, runs):
@@ -276,7 +285,10 @@ def test_a_slow_response_fails_and_its_late_messages_are_reported(chatstore, app
     assert re.search(r"POST /api/chat: no .*response within 0.5 seconds", verified.rows["api-chat"]["detail"])
     # The application writes after the end of the run, which api-cleanup announces.
     assert "the application may still write an answer for verifier-" in verified.rows["api-cleanup"]["detail"]
+    answers = application.folder.with_name("slow-answers")
+    answers.touch()
     poll(lambda: len(application.documents) == 2, what="the late messages")
+    answers.unlink()
     application.clean()
 
 
@@ -299,8 +311,11 @@ def test_an_application_without_endpoints_is_a_warning(chatstore, application):
 
 
 def test_an_application_that_only_records_the_users_messages_passes(chatstore, application):
-    arguments = ["--only", "api-journal,api-mongo,api-history", "--deadline", "4"]
-    verified = verify(chatstore, application, *arguments, fault="record-only")
+    for deadline in ("4", "40"):  # which is waited for; on a busy machine the shorter one may be too short
+        arguments = ["--only", "api-journal,api-mongo,api-history", "--deadline", deadline]
+        verified = verify(chatstore, application, *arguments, fault="record-only")
+        if verified.code == 0:
+            break
     assert list(verified.rows) == ["api-chat", "api-journal", "api-mongo", "api-history", "api-cleanup"]
     assert (verified.code, verified.of("pass")) == (0, list(verified.rows))
     assert verified.rows["api-mongo"]["detail"].startswith("1 message (user) in chat_messages, ")
@@ -431,7 +446,7 @@ def test_an_application_with_chatstore_worker_passes_and_nothing_is_left(chatsto
         verified = verify(chatstore, application, *arguments, fault="no-flush")
     finally:
         worker.terminate()
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=300) == 0
     assert verified.code == 0
     assert verified.of("skip") == ["api-log"]
     assert verified.rows["api-cleanup"]["detail"] == "removed 4 documents and 2 journals"

@@ -114,7 +114,7 @@ def test_an_interrupt_at_the_start_or_later_leaves_nothing(
         poll(lambda: re.search(rb"Loaded|INFO", log.read_bytes()))
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err.decode()
     assert remains(mongo_client, tmp_path) == []
     assert servers_in(tmp_path) == []

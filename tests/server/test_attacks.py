@@ -30,7 +30,7 @@ class Process:
     key: str
 
     def connection(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=300)
 
     def answer(self, sent: bytes) -> bytes:
         """What the server answers to these bytes, until it closes the connection."""
@@ -71,7 +71,7 @@ def process(tmp_path_factory, module_chatstore) -> Iterator[Process]:
     with log.open("wb") as errors:
         running = module_chatstore.popen("serve", "--port", "0", env=env, stderr=errors)
         try:
-            poll(lambda: b"Serving on" in log.read_bytes(), within=60)
+            poll(lambda: b"Serving on" in log.read_bytes())
             port = int(re.search(rb"Serving on http://127.0.0.1:(\d+)", log.read_bytes())[1])
             yield Process(port, log, key)
         finally:

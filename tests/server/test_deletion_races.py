@@ -45,7 +45,7 @@ def test_the_answer_to_a_deleted_session_is_reported_and_not_stored(platform, la
         client.text("wait")
         poll(lambda: platform.responder.asked, what="the question")
         address = f"http://127.0.0.1:{platform.port}/page/session/delete"
-        deleted = httpx2.post(address, json={"layout": layout, "id": session_id}, timeout=30)
+        deleted = httpx2.post(address, json={"layout": layout, "id": session_id}, timeout=300)
         assert deleted.status_code == 200, deleted.text
         platform.responder.released.set()
         client.until("chat.error", lambda data: data["error_code"] == code and "stays deleted" in data["message"])

@@ -182,7 +182,7 @@ def test_a_read_only_run_creates_and_revokes_nothing(command, file):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
 def test_an_address_that_others_can_reach_is_rejected_without_keys(command, host):
-    done = command("serve", "--host", host, "--port", "0", timeout=60)
+    done = command("serve", "--host", host, "--port", "0", timeout=300)
     assert (host, done.code) == (host, 4)
     assert "no keys" in done.err
     assert "serve keys create" in done.err
@@ -201,7 +201,7 @@ def test_a_revoked_last_key_is_no_key_for_the_next_start(command):
     created = create(command, "--name", "x")
     done = command("serve", "keys", "revoke", str(created["key_id"]))
     assert "No key is left" in done.err
-    assert command("serve", "--host", "0.0.0.0", "--port", "0", timeout=60).code == 4
+    assert command("serve", "--host", "0.0.0.0", "--port", "0", timeout=300).code == 4
 
 
 # --- what is imported ------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_without_the_extra_the_error_names_how_to_install_it(command):
         text=True,
         env=command.environment,
         cwd=command.folder,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "fastapi, uvicorn" in done.stderr

@@ -31,7 +31,7 @@ def platform(mongod: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def http(platform: PlatformServer) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=f"http://127.0.0.1:{platform.port}", timeout=60) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{platform.port}", timeout=300) as client:
         yield client
 
 

@@ -181,7 +181,7 @@ def test_two_processes_share_the_live_turns_of_a_session(
     with running(settings_of(tmp_path, mongo_uri, database.name)) as server, log.open("wb") as errors:
         process = chatstore.popen("serve", "--port", "0", env=env, stderr=errors)
         try:
-            poll(lambda: b"Serving on" in log.read_bytes(), within=60)
+            poll(lambda: b"Serving on" in log.read_bytes())
             found = re.search(rb"Serving on http://127.0.0.1:(\d+)", log.read_bytes())
             assert found is not None
             other_server = PlatformServer(server.services, server.responder, int(found[1]))

@@ -30,8 +30,12 @@ READER = ("reader", "reader secret/1")
 LONGEST_SOCKET_PATH = 107
 STARTS_WITHIN_SECONDS = 120.0
 
-FOR_TESTS = ("--journalCommitInterval", "5", "--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=10MB)")
-"""Options of servers with few data and many short tests. Benchmarks do not use them.
+FOR_TESTS = (
+    "--journalCommitInterval", "5", "--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=10MB)",
+    "--setParameter", "ttlMonitorEnabled=false",
+)  # fmt: skip
+"""Options of servers with few data and many short tests. Benchmarks do not use them. Expired documents stay: once a minute
+the server would delete those of whichever test is running.
 
 To drop a database, the server waits for the next write of its journal to disk: up to 100 ms by default, here 5 ms. The
 files of an empty server take 13 MB and not 300.
@@ -60,7 +64,7 @@ def find_mongod() -> Path:
 def _error_of(binary: str) -> Exception | None:
     """Why a binary cannot be run; None if it can. It is tried once in each process that runs tests."""
     try:
-        subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=30)
+        subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=300)
     except (OSError, subprocess.SubprocessError) as error:
         return error
     return None
@@ -288,7 +292,7 @@ class Mongod:
         self.process.send_signal(how)
         if how is not signal.SIGKILL:
             self.process.send_signal(signal.SIGCONT)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=300)
         self.process = None
 
 
@@ -428,7 +432,7 @@ def _make_certificates(folder: Path) -> None:
         return
 
     def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=300)
 
     (folder / "names.cnf").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256"]

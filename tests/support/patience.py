@@ -1,4 +1,4 @@
-"""Limits of time after which a command prints less: without suggestions, without a total, without a count.
+"""Limits of time after which a command prints something else: no suggestions, no total, a notice that it waits.
 
 On a busy machine they would decide what a command prints. The commands of tests have longer ones.
 """
@@ -17,6 +17,7 @@ LIMITS = (
     "core.sessions.names._SUGGESTION_SECONDS",
     "core.sessions.totals._SECONDS",
     "core.similar_sessions.SECONDS",
+    "mongo.waiting.SECONDS_UNTIL_NOTICE",
 )
 """Names below the package, in seconds."""
 LIMITS_IN_MILLISECONDS = ("mongo.foreign_documents._MILLISECONDS",)

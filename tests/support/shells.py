@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-SECONDS = 60
+SECONDS = 120
 """The time after which an answer counts as missing."""
 READY = "ready> "
 PROGRAM = """#!/bin/sh

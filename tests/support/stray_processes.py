@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -21,5 +22,6 @@ def kill_processes_of(folder: Path) -> None:
     """Kill every process whose command line names the folder, also a server whose data folder was moved."""
     for process in psutil.process_iter(["cmdline"]):
         if any(str(folder) in word for word in process.info["cmdline"] or []):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
             poll(lambda pid=process.pid: has_ended(pid), what="the end of a killed process")

@@ -36,6 +36,6 @@ def on_a_terminal(
             break
         sent += chunk
     os.close(leader)
-    _, notices = process.communicate(timeout=60)
+    _, notices = process.communicate(timeout=300)
     assert process.returncode == 0, notices
     return sent.decode(), notices.decode()

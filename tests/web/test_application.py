@@ -204,12 +204,12 @@ def test_a_websocket_sends_and_receives_frames_of_both_kinds_with_the_headers():
         connection.sendall(frame(b"taken"))
         connection.recv(100)
 
-    with raw_server(handle) as port, application(port, "X-Key: abc").open_websocket("/ws?a=1", 5) as websocket:
+    with raw_server(handle) as port, application(port, "X-Key: abc").open_websocket("/ws?a=1", 60) as websocket:
         assert not isinstance(websocket, Response)
         assert websocket.receive(60) == "{}"
         assert websocket.receive(60) == b"\x00\xff"
         assert websocket.receive(0.01) is None
-        websocket.send("hello", 5)
+        websocket.send("hello", 60)
         assert websocket.receive(60) == "taken"
     assert b"GET /ws?a=1 HTTP/1.1" in heads[0]
     assert b"x-key: abc" in heads[0].lower()

@@ -98,7 +98,7 @@ def test_starting_a_running_server_reports_that_it_is_running(db: Chatstore):
 def test_a_pipe_after_start_ends(db: Chatstore):
     """If the server kept the pipe open, `cat` would wait forever."""
     starter = db.popen("db", "start", stderr=subprocess.STDOUT)
-    out, _ = subprocess.Popen(["cat"], stdin=starter.stdout, stdout=subprocess.PIPE).communicate(timeout=60)
+    out, _ = subprocess.Popen(["cat"], stdin=starter.stdout, stdout=subprocess.PIPE).communicate(timeout=300)
     assert starter.wait(120) == 0
     assert b"Running" in out
     assert status(db)["running"]
@@ -106,12 +106,12 @@ def test_a_pipe_after_start_ends(db: Chatstore):
 
 def test_ctrl_c_on_the_starters_terminal_does_not_reach_it(db: Chatstore):
     starter = db.popen("db", "start", start_new_session=True)
-    starter.communicate(timeout=60)
+    starter.communicate(timeout=300)
     pid = status(db)["pid"]
     assert os.getsid(pid) == pid != starter.pid
     interrupted = db.popen("db", "status", start_new_session=True)
     os.killpg(interrupted.pid, signal.SIGINT)
-    interrupted.communicate(timeout=60)
+    interrupted.communicate(timeout=300)
     assert status(db)["pid"] == pid
 
 

@@ -238,7 +238,7 @@ def test_ctrl_c_reports_the_progress_and_how_to_continue(chatstore: Chatstore, d
     while not process.stderr.readline().startswith(b"Created collection"):
         pass
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     os.close(write)
     assert process.returncode == 130, err
     assert out == b""
@@ -265,7 +265,7 @@ def test_ctrl_c_does_not_wait_for_an_unreachable_server(
     while b"Retrying" not in said:
         said += process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert b"Run the same command again to continue." in err
 

@@ -249,7 +249,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file(chatstore: Chatstore, databa
     limited = ["bash", "-c", 'ulimit -f 64; exec "$@"', "sh", *chatstore.command("resume", "long", "--to", "h.jsonl")]
     # With SIGXFSZ ignored, a limit on file sizes fails a write in the same way as a full disk.
     done = subprocess.run(
-        limited, cwd=chatstore.folder, env=chatstore.environment, capture_output=True, timeout=60,
+        limited, cwd=chatstore.folder, env=chatstore.environment, capture_output=True, timeout=300,
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -275,7 +275,7 @@ def test_a_closed_pipe_ends_quietly(chatstore: Chatstore, long_session: str) -> 
     assert process.stdout.readline().startswith(b"{")
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=300) == 0
 
 
 def test_an_interrupt_is_status_130_and_leaves_no_file(chatstore: Chatstore, long_session: str) -> None:
@@ -284,7 +284,7 @@ def test_an_interrupt_is_status_130_and_leaves_no_file(chatstore: Chatstore, lon
     process.stdout.read(1)  # the rest does not fit into the pipe: it waits
     process.send_signal(signal.SIGINT)
     process.stdout.read()
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=300) == 130
     assert list(chatstore.folder.iterdir()) == []
 
 
@@ -304,8 +304,8 @@ def test_control_sequences_in_stored_text_do_not_reach_a_terminal(chatstore: Cha
             return True
         return False
 
-    poll(ended, within=60, what="end of output")
-    assert process.wait(timeout=30) == 0
+    poll(ended, what="end of output")
+    assert process.wait(timeout=300) == 0
     text = shown.decode()
     assert not set(text) & set("\x1b\u202e\x9b\x7f")
     assert "é" in text

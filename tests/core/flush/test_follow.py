@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from chatstore_cli.files.ledger import Ledger
 from chatstore_cli.files.quarantine import Quarantine
 from tests.support.in_memory import connection_in_memory
 from tests.support.journals import COLLECTION, as_line, record, store_of, stored, wanted_of, write_journal
+from tests.support.open_files import open_files
 
 
 class Store:
@@ -508,31 +510,29 @@ def test_rounds_leave_nothing_behind(tmp_path: Path):
             following.write("a.jsonl", numbers[-1], state=len(numbers))
             following.round()
 
+    kinds = {
+        "Flush",
+        "Storer",
+        "Reader",
+        "JournalReading",
+        "FinishedBatches",
+        "LineQuarantine",
+        "CountOnDisk",
+        "WindowedCount",
+    }
+
+    def objects() -> Counter[str]:
+        ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("chatstore_cli.core")]
+        return Counter(name for thing in ours if (name := type(thing).__name__) in kinds)
+
     rounds(3)
     gc.collect()
-    files = open_files()
+    earlier = objects()  # a thread of an earlier test may not have ended yet
+    files = open_files(tmp_path)
     gc.disable()
     try:
         rounds(20)
-        ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("chatstore_cli.core")]
+        assert not objects() - earlier
     finally:
         gc.enable()
-    kinds = {type(thing).__name__ for thing in ours}
-    assert kinds.isdisjoint(
-        {
-            "Flush",
-            "Storer",
-            "Reader",
-            "JournalReading",
-            "FinishedBatches",
-            "LineQuarantine",
-            "CountOnDisk",
-            "WindowedCount",
-        }
-    ), kinds
-    assert open_files() <= files
-
-
-def open_files() -> int:
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0
+    assert open_files(tmp_path) == files

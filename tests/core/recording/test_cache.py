@@ -22,6 +22,7 @@ from chatstore_cli.core.recording.cache import _STRIPES
 from chatstore_cli.domain.errors import BadValue, NotRecorded
 from chatstore_cli.files.session_names import journal_path
 from tests.support.journals import START, as_line, record
+from tests.support.open_files import open_files
 
 LIMIT = 16 * 1024 * 1024
 
@@ -539,12 +540,13 @@ def test_what_is_logged_holds_no_text_of_a_message(
 def test_a_cache_that_nobody_holds_any_more_is_freed(cached: Callable[..., LocalChatCache]) -> None:
     """Also one that nobody closed: its files are."""
     gc.collect()
-    before = len(list(Path("/proc/self/fd").iterdir()))
     cache = cached()
     for number in range(20):
         cache.record_chat_event(f"s{number}", "user", "x")
-    gone = weakref.ref(cache)
+    gone, folder = weakref.ref(cache), cache.disk_path
+    assert folder is not None
+    assert open_files(folder)
     del cache
     gc.collect()
     assert gone() is None
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert open_files(folder) == []

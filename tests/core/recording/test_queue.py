@@ -462,6 +462,6 @@ def test_recording_threads_and_a_taking_one_lose_nothing(recording: Callable[...
     for thread in recorders:
         thread.join()
     done.set()
-    taker.join(30)
+    taker.join(120)
     assert not taker.is_alive()
     assert sorted(ids) == sorted(f"mine-{number}" for number in range(1, 3 * each + 1))

@@ -583,21 +583,21 @@ def test_two_starts_give_one_thread(bench: Callable[..., Bench]) -> None:
         together.wait()
         made.worker.start()
 
-    before = workers_threads()
+    earlier = workers_threads()
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert workers_threads() - before == 1
+    assert len(workers_threads() - earlier) == 1
     made.record(100)
     assert made.worker.stop(60)
     assert made.storage.ids == made.all_ids
-    assert workers_threads() == before
+    assert not workers_threads() - earlier
 
 
-def workers_threads() -> int:
-    return sum(thread.name == "chatstore-worker" for thread in threading.enumerate())
+def workers_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "chatstore-worker"}
 
 
 def test_cycles_of_start_notify_and_stop_from_several_threads_lose_and_double_nothing(

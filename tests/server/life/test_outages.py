@@ -53,7 +53,7 @@ def test_a_server_that_starts_in_an_outage_serves_from_the_cache_and_catches_up(
                 assert client.get("/store/sessions").status_code == 503
                 start_again(own_mongod, how)
                 poll(lambda: "The database is ready" in server.err, what="the catching up")
-                assert client.get("/readyz").status_code == 200
+                poll(lambda: client.get("/readyz").status_code == 200, what="a server that is ready")
             messages = own_database["chat_messages"]
             poll(lambda: messages.count_documents({}) == 4, what="the messages")
             assert sorted(users_texts(messages)) == ["left by a crash", "recorded in an outage"]

@@ -25,7 +25,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from chatstore_cli import ChatPersistenceWorker, LocalChatCache, MongoChatStorage
 
 INTERVAL = 0.1
-SLOW_SECONDS = 5.0
 
 
 class Chats:
@@ -145,6 +144,7 @@ def faulty_response(fault: str) -> Response | None:
 
 def application(folder: Path, uri: str, database: str) -> FastAPI:
     """The application."""
+    slow_answers = folder.with_name("slow-answers")  # the test makes it when the application may answer
     chats = Chats(folder, uri, database)
     app = FastAPI()
 
@@ -161,7 +161,8 @@ def application(folder: Path, uri: str, database: str) -> FastAPI:
         body = await request.json()
         session, text = body["session_id"], body["message"]
         if fault == "slow":
-            await asyncio.sleep(SLOW_SECONDS)
+            while not slow_answers.exists():
+                await asyncio.sleep(0.02)
         chats.record(fault, session, "user", text)
         if fault == "record-only":
             return {"ok": True}

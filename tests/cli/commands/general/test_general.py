@@ -242,7 +242,7 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(chatstore: Chats
     assert process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
 
 
 def test_lists_import_no_more_than_other_lists(chatstore: Chatstore, database: Documents) -> None:

@@ -211,7 +211,7 @@ def test_ctrl_c_keeps_what_was_found(chatstore: Chatstore, database: Database[di
     assert process.stderr is not None
     assert process.stderr.read(len("waiting")) == "waiting"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "f-1" in out
     assert "Interrupted." in err
@@ -233,7 +233,7 @@ def test_a_closed_pipe_ends_quietly(chatstore: Chatstore, database: Database[dic
     assert process.stdout.readline().startswith(b"{")
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
 
 
 def test_a_pattern_that_takes_for_ever_is_stopped(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:

@@ -208,7 +208,7 @@ WRONG_USE = [
     (("create", ""), "name: it is empty"),
     (("create", "x", "--user", ""), "user_id: it is empty"),
     (("create", "x" * 10_001), "10,001 characters"),
-    (("add", "t-ferry", "--role", "wizard", "--text", "x"), "--role: 'wizard' is not user"),
+    (("add", "t-ferry", "--role", "wizard", "--text", "x"), "--role: 'wizard' is not assistant"),
     (("add", "t-ferry", "--text", "x"), "--role is missing"),
     (("add", "t-ferry", "--role", "user", "--text", "x", "--file", "y"), "--text and --file exclude"),
     (("add", "t-ferry", "--role", "user", "--jsonl", "x"), "--jsonl and --role exclude"),
