@@ -18,8 +18,9 @@ from hypothesis import settings as of_hypothesis
 from hypothesis import strategies as some
 
 from chatstore_cli.config.settings import Settings
-from chatstore_cli.core.sessions.message_page import message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page, page_around
 from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone
+from chatstore_cli.core.sessions.page_before import page_before, start_of
 from chatstore_cli.domain.errors import NotFound
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection

@@ -10,8 +10,9 @@ from fastapi.responses import HTMLResponse
 
 from chatstore_cli.core.labels.labelled import labelled
 from chatstore_cli.core.readers import notes_on
-from chatstore_cli.core.sessions.message_page import message_page, page_around, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page, page_around
 from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone, is_at
+from chatstore_cli.core.sessions.page_before import page_before, start_of
 from chatstore_cli.domain.api_keys import Access, Right
 from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import Message

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chatstore_cli.core.sessions.message_page import message_page, page_before, start_of
+from chatstore_cli.core.sessions.message_page import message_page
 from chatstore_cli.core.sessions.message_place import MessagePlace, PlaceGone
+from chatstore_cli.core.sessions.page_before import page_before, start_of
 from chatstore_cli.domain.errors import BadValue
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.queries import MessageSelection
@@ -177,3 +178,12 @@ def test_messages_that_share_an_id_are_paged_to_their_end():
         page, place = message_page(reader, "s", place, PAGE)
         pages.append(len(page))
     assert pages == [10, 10, 5]
+
+
+@pytest.mark.parametrize("kind", [StoredBySequence, Stored])
+def test_pages_after_a_sequence_repeat_no_message(kind):
+    reader, place, seen = kind(list(range(40))), MessagePlace(after_sequence=4), []
+    while place is not None:
+        page, place = message_page(reader, "s", place, PAGE)
+        seen += numbers(page)
+    assert seen == list(range(5, 40))
