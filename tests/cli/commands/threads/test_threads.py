@@ -205,8 +205,8 @@ def test_a_message_of_somebody_else_cannot_be_edited(threads: Documents, capsys:
 
 
 WRONG_USE = [
-    (("create", ""), "name: it is empty"),
-    (("create", "x", "--user", ""), "user_id: it is empty"),
+    (("create", ""), "NAME: it is empty"),
+    (("create", "x", "--user", ""), "--user: it is empty"),
     (("create", "x" * 10_001), "10,001 characters"),
     (("add", "t-ferry", "--role", "wizard", "--text", "x"), "--role: 'wizard' is not assistant"),
     (("add", "t-ferry", "--text", "x"), "--role is missing"),
@@ -215,7 +215,7 @@ WRONG_USE = [
     (("add", "t-ferry", "--role", "user", "--content", "[]"), "--content is not a JSON object"),
     (("add", "t-ferry", "--role", "user", "--content", '{"a": NaN}'), "NaN is not a JSON number"),
     (("add", "t-ferry", "--role", "user", "--content", '{"a": ["\\ud800"]}'), "content.a[0]"),
-    (("add", "t-ferry", "--role", "user", "--text", "x", "--message-id", ""), "message_id: it is empty"),
+    (("add", "t-ferry", "--role", "user", "--text", "x", "--message-id", ""), "--message-id: it is empty"),
     (("add", "t-ferry", "--role", "user", "--text", "x", "--metadata", "1"), "--metadata is not a JSON object"),
     (("edit", "t-ferry-m1", "--content", "{"), "--content is not JSON"),
     (("edit", "t-ferry-m1"), "An editor needs a terminal"),
