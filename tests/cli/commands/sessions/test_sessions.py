@@ -97,7 +97,10 @@ def test_nothing_found_is_an_empty_list_and_no_error(chatstore: Chatstore) -> No
     table = chatstore(*nothing)
 
     assert (table.code, table.out) == (0, "")
-    assert "No sessions in " in table.err
+    assert "No sessions with these options in " in table.err
+    unknown = chatstore("sessions", "fail", "nope")
+    hint = "The whole id is required. To list session ids, run: chatstore sessions list."
+    assert (unknown.code, unknown.err.endswith(f"No session 'nope' of an agent workflow. {hint}\n")) == (3, True)
     assert json.loads(chatstore(*nothing, "-o", "json").out) == {
         "items": [],
         "next_cursor": None,
