@@ -209,13 +209,9 @@ def _columns(context: typer.Context) -> Iterable[str]:
 
 def _orders(context: typer.Context) -> Iterable[str]:
     """The fields by which a list can be sorted."""
-    if context.command_path == "chatstore threads list":
-        from chatstore_cli.cli.commands.threads.list import SORT_FIELDS
+    from chatstore_cli.core.sessions.sorting import SORT_FIELDS, THREAD_SORT_FIELDS
 
-        return SORT_FIELDS
-    from chatstore_cli.core.sessions import sorting
-
-    return sorting.SORT_FIELDS
+    return THREAD_SORT_FIELDS if context.command_path == "chatstore threads list" else SORT_FIELDS
 
 
 def _checks(context: typer.Context) -> Iterable[str]:

@@ -7,14 +7,18 @@ import typer
 from chatstore_cli.domain.errors import WrongUse
 
 
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether the parameter of this name is on the command line, and not only its default."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _given_options(context: typer.Context) -> list[str]:
     """The options of a command on this command line, without the global ones."""
     return [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name in context.params
-        and (source := context.get_parameter_source(parameter.name)) is not None
-        and source.name == "COMMANDLINE"
+        if parameter.name in context.params and is_given(context, parameter.name)
     ]
 
 

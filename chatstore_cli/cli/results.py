@@ -42,6 +42,11 @@ class ResultWriter:
         if written.hidden:
             ways = "-o md, --columns, or" if "columns" in self._parameters else "-o md or"
             self._say(f"Hidden columns: {', '.join(written.hidden)}. Use {ways} a wider terminal.")
+        if written.escaped_id is not None:
+            self._say(
+                "Invisible characters of ids are shown as escapes. -o json has the exact ids. In Bash and Zsh, the first "
+                f"such id is: {written.escaped_id}"
+            )
         return written
 
     def _write(self, result: Listing | Record, terminal: Terminal) -> Written:

@@ -18,12 +18,15 @@ _MOST_AGENTS = 200
 def add_suggestion(error: NotFound, stores: Stores, layout: str | None) -> None:
     """Put the layout that has the id before the hint of the error, or else similar ids.
 
-    A hint that has similar ids already stays as it is, unless a layout has the id.
+    A hint that has similar ids already stays as it is, unless a layout has the id. An error about a session without a hint
+    gets the usual one.
     """
     session_id = _session_id(error)
     if session_id is not None and (elsewhere := _elsewhere(session_id, stores, layout)) is not None:
         error.hint = f"{elsewhere} {_without_whole_id(error.hint or '')}".rstrip()
         return
+    if session_id is not None and not error.hint:
+        error.hint = WHOLE_ID
     if QUESTION in (error.hint or ""):
         return
     try:

@@ -20,7 +20,7 @@ from chatstore_cli.core.personal_data import emails, ibans, numbers, secrets
 from chatstore_cli.core.personal_data.finder import find_personal_data
 from chatstore_cli.core.personal_data.spans import Span
 from chatstore_cli.domain.content import bytes_text, text_of_part
-from chatstore_cli.domain.media import media_of, without_data
+from chatstore_cli.domain.media import media_of, without_data, without_data_in_text
 from chatstore_cli.domain.message import Message
 from chatstore_cli.domain.session import Session
 
@@ -62,6 +62,7 @@ class Redactor:
         return self._short(text) if len(text) <= _SHORT else self._redacted(text)
 
     def _redacted(self, text: str) -> str:
+        text = without_data_in_text(text)
         spans = find_personal_data(text)
         return _replaced(text, [(span.start, span.end, self._stand_in(span)) for span in spans]) if spans else text
 

@@ -20,6 +20,15 @@ _WRITTEN_URI = re.compile(
 """A data URI (RFC 2397) with a media type whose data is text in percent-encoding. A text with a space is not a data URI."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{512,}={0,2}")
 """Text this long without a space, a full stop or a line feed is data in base64."""
+_DATA_IN_TEXT = re.compile(
+    r"""
+    (?<!\w) data:\s? (?P<type>[\w.+-]{1,100}/[\w.+-]{1,100})? (?:;[^;,\n]{0,100}){0,5}? ;\s?base64\s?,
+    (?P<data>[\w+/=%-]+ (?:\r?\n[\w+/-]{60,76})* (?:\r?\n[\w+/-]{1,76}={0,2}(?=\r?\n|$))?)
+    | (?<![\w+/-]) (?P<alone>[A-Za-z0-9+/_-]{512,}={0,2})
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+"""Data in base64 between other text, such as a picture of Markdown. Lines of 60 to 76 characters are one after another."""
 _SHOWN_ADDRESS = 200
 _DETAILS = frozenset({"auto", "low", "high"})
 
@@ -85,6 +94,19 @@ def without_data(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: without_data(item) for key, item in value.items()}
     return [without_data(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def without_data_in_text(text: str) -> str:
+    """The text, in which each data URI and each long piece of base64 is replaced by its type and size."""
+    return _DATA_IN_TEXT.sub(_size_of_match, text)
+
+
+def _size_of_match(match: re.Match[str]) -> str:
+    if match["alone"] is not None:
+        return f"[data, {format_bytes(_decoded_size(match['alone']))}]"
+    media_type = match["type"]
+    data = re.sub(r"\s", "", match["data"])
+    return Media(_kind_of(media_type), media_type, _decoded_size(data)).as_text()
 
 
 def _from_address(address: Any, kind: str = "", detail: Any = None, name: Any = None) -> Media | None:

@@ -24,11 +24,15 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:
-    """One change of one session. `session` has the facts after the change, or before a deletion."""
+    """One change of one session. `session` has the facts after the change, or before a deletion.
+
+    `only_document_id`: of a deleted session, only the `_id` of its document is known. The session may have another id.
+    """
 
     change: Change
     session: Session
     changed_at: datetime | None
+    only_document_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pymongo.collection import Collection
 from pymongo.write_concern import WriteConcern
 
 from chatstore_cli.domain.errors import UnsuitableCollection
 from chatstore_cli.mongo.collection_facts import CollectionFacts, CollectionKind, collation_text
-from chatstore_cli.mongo.connection import Connection, driver_errors
+from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 
 
 def collection_facts(connection: Connection, name: str, *, fresh: bool = False) -> CollectionFacts:
@@ -82,3 +83,9 @@ def require_removable(connection: Connection, name: str) -> None:
 def acknowledged(write_concern: WriteConcern) -> WriteConcern:
     """The configured write concern, or 1 if it is 0: for stores that decide by the answers of the server."""
     return write_concern if write_concern.acknowledged else WriteConcern(w=1)
+
+
+def acknowledged_collection(connection: Connection, name: str) -> Collection[Document]:
+    """A collection whose writes the server acknowledges."""
+    collection = connection.collection(name)
+    return collection.with_options(write_concern=acknowledged(collection.write_concern))

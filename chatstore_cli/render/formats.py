@@ -12,7 +12,7 @@ from typing import NamedTuple, TextIO
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.listing import Column, Listing, Record, Row, Terminal, plain
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_id, sanitize_line
+from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_id, sanitize_line, shell_word
 from chatstore_cli.render.widths import GAP, natural_widths, padded, width_of
 
 _QUOTED = re.compile('[",;\t\n\r]|^ | $')
@@ -20,15 +20,30 @@ _BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 
 
 class Written(NamedTuple):
-    """What was written: the number of rows, and the titles of the columns that a narrow terminal hides."""
+    """What was written: the number of rows, and the titles of the columns that a narrow terminal hides.
+
+    `escaped_id` is the first id that has escapes in this format, as a word that a shell reads.
+    """
 
     rows: int
     hidden: tuple[str, ...] = ()
+    escaped_id: str | None = None
 
 
 def write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> Written:
     """Write a listing or record in the format."""
     set_encoding(stream, terminal)
+    escaped: list[str] = []
+    if output in (OutputFormat.TABLE, OutputFormat.CSV, OutputFormat.MD):
+        if isinstance(result, Record):
+            escaped += _escaped_ids(result.columns, result.row)
+        else:
+            result = replace(result, rows=_noting_ids(result.columns, result.rows, escaped))
+    written = _write(result, output, stream, terminal)
+    return written._replace(escaped_id=escaped[0]) if escaped else written
+
+
+def _write(result: Listing | Record, output: OutputFormat, stream: TextIO, terminal: Terminal) -> Written:
     if isinstance(result, Record):
         if output is OutputFormat.TABLE:
             return _table_record(result, stream, terminal)
@@ -37,6 +52,19 @@ def write(result: Listing | Record, output: OutputFormat, stream: TextIO, termin
     if output is OutputFormat.TABLE:
         return _table_listing(result, stream, terminal)
     return Written(_LISTING_WRITERS[output](result, stream, terminal))
+
+
+def _noting_ids(columns: Sequence[Column], rows: Iterable[Row], escaped: list[str]) -> Iterator[Row]:
+    """The rows. The first id among them that has escapes is added to `escaped`."""
+    for row in rows:
+        if not escaped:
+            escaped += _escaped_ids(columns, row)
+        yield row
+
+
+def _escaped_ids(columns: Sequence[Column], row: Row) -> list[str]:
+    ids = (column.value(row) for column in columns if column.key.endswith("_id"))
+    return [word for each in ids if isinstance(each, str) and (word := shell_word(each)) is not None]
 
 
 def set_encoding(stream: TextIO, terminal: Terminal) -> None:
@@ -223,11 +251,14 @@ _MOST_ALIGNED = 2000
 """The most streamed rows that a table aligns. If there are more, each row is written when it is read."""
 _MOST_PADDING = 500
 """A column in a pipe is as wide as its longest cell, but not wider than this. Longer cells are not cut."""
+_MOST_PADDING_OF_PROSE = 60
+"""The same for a column of sentences. Otherwise one long sentence would move the next column out of sight in every row."""
 
 
 def _aligned(columns: Sequence[Column], lines: list[list[str]]) -> Iterator[str]:
     # One long value in a thousand rows would be a table of thousands of times its length.
-    widths = [min(width, _MOST_PADDING) for width in natural_widths(lines)]
+    natural = zip(natural_widths(lines), columns, strict=True)
+    widths = [min(width, _MOST_PADDING_OF_PROSE if column.wraps else _MOST_PADDING) for width, column in natural]
     for line in lines:
         cells = (padded(cell, width, column.align) for column, cell, width in zip(columns, line, widths, strict=True))
         yield GAP.join(cells).rstrip() + "\n"

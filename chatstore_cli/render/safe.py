@@ -46,6 +46,24 @@ def sanitize_id(text: str) -> str:
     )
 
 
+def shell_word(text: str) -> str | None:
+    """An id as a word that Bash and Zsh read as it is stored, such as `$'a\\tb'`; None if a table shows the id as it is."""
+    shown = sanitize_id(text)
+    if shown == text or "\0" in text:  # no argument of a program can have NUL
+        return None
+    signs = (_word_sign(sign, is_hidden=sign not in shown or sign == " ") for sign in text)
+    return f"$'{''.join(signs)}'"
+
+
+def _word_sign(sign: str, *, is_hidden: bool) -> str:
+    if sign in "\\'":
+        return f"\\{sign}"
+    if not is_hidden:
+        return sign
+    code = ord(sign)  # \\x80 and above would be bytes, not characters
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 def sanitize_csv_cell(text: str) -> str:
     """The text as a CSV cell that no spreadsheet takes for a formula. A number remains a number.
 

@@ -106,7 +106,7 @@ def test_global_options_are_accepted_before_and_after_the_command(
     arguments = ["--color", "pink", *path] if before else [*path, "--color", "pink"]
 
     assert run(arguments) == 2
-    assert "'pink' is not one of auto, always, never." in capsys.readouterr().err
+    assert "--color: 'pink' is not auto, always or never." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spelling", [["-o", "json"], ["-ojson"], ["--output", "json"], ["--output=json"]])

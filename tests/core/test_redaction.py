@@ -161,6 +161,28 @@ def test_every_text_of_a_message_and_a_session_is_redacted() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see data:image/png;base64,{} and mail ana@example.com", "see [image image/png, 3.7 KiB] and mail [email 1]"),
+        ("![a cat](data:image/png;base64,{})", "![a cat]([image image/png, 3.7 KiB])"),
+        ("DATA:image/png;base64,{}", "[image image/png, 3.7 KiB]"),
+        ('data:image/png;name="a b.png";base64,{}', "[image image/png, 3.7 KiB]"),
+        ('{{"file": "data:application/pdf;base64,{}"}}', '{{"file": "[file application/pdf, 3.7 KiB]"}}'),
+        ("the data is {} as it was", "the data is [data, 3.7 KiB] as it was"),
+        ("my data: a;base64 is a word", "my data: a;base64 is a word"),
+    ],
+)
+def test_a_picture_between_other_text_becomes_its_size_too(text: str, shown: str) -> None:
+    assert Redactor().value(text.format("A" * 5000)) == shown.format()
+
+
+def test_a_picture_in_lines_of_76_characters_becomes_its_size() -> None:
+    lines = "\n".join(["B" * 76] * 50)
+    text = Redactor().value(f"Look: data:image/png;base64,{lines}\nCCC=\nThe end of the message.")
+    assert text == "Look: [image image/png, 2.8 KiB]\nThe end of the message."
+
+
 def test_a_picture_becomes_its_size_because_it_may_show_a_person() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4000}}
     assert "AAAA" not in json.dumps(Redactor().value([part]))

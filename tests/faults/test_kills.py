@@ -175,7 +175,7 @@ def test_a_server_that_stays_away_ends_it_with_5_and_the_next_run_goes_on(
     database.client.admin.command(
         "configureFailPoint", "failCommand", mode={"skip": 1}, data=holding | {"blockTimeMS": 600_000}
     )
-    process = chatstore.popen(*flush, "--timeout", "1", env={"CHATSTORE_MONGO__TIMEOUT_SECONDS": "0.5"})
+    process = chatstore.popen(*flush, "--timeout", "3", env={"CHATSTORE_MONGO__TIMEOUT_SECONDS": "1"})
     poll(lambda: database[COLLECTION].find_one({"sequence": {"$exists": True}}), what="the first batch")
     server.kill()  # the fail point ends with it
     out, err = process.communicate(timeout=120)

@@ -136,10 +136,12 @@ def test_threads_are_copied_over_a_single_connection(postgres: Postgres, name: s
 
 
 def test_a_pool_without_a_free_connection_is_reported(postgres: Postgres, name: str) -> None:
-    database = PostgresDatabase(postgres.uri(name), pool_size=1, max_overflow=0, timeout_seconds=0.3)
+    database = PostgresDatabase(postgres.uri(name), pool_size=1, max_overflow=0, timeout_seconds=1.5)
     repository = StoredConversations(PostgresThreadStore(database))
-    thread = new_thread(repository)
-    repository.create_message(request(thread, "one"))
+    patient = PostgresDatabase(postgres.uri(name), timeout_seconds=60)
+    thread = new_thread(StoredConversations(PostgresThreadStore(patient)))
+    StoredConversations(PostgresThreadStore(patient)).create_message(request(thread, "one"))
+    patient.close()
     messages = repository.iter_messages(thread.id)
     next(messages)
     with pytest.raises(Overdue, match="every connection of the pool is in use") as caught:

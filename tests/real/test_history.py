@@ -456,7 +456,7 @@ def test_during_recording_flushing_and_pruning_each_message_is_there_once(connec
                 flush(connection, folder)
                 if turn % 3 == 2:
                     (folder / "s1.jsonl").unlink()
-                was_read.acquire(timeout=300)  # at least one read in each turn
+                was_read.acquire(timeout=60)  # at least one read in each turn
         finally:
             ended.set()
 

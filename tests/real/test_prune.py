@@ -30,7 +30,7 @@ from tests.support.worker_processes import running_worker
 
 pytestmark = pytest.mark.real
 Documents = Database[dict[str, Any]]
-KEYS = ["journal", "session_id", "lines", "covered", "bytes", "newest", "action", "reason"]
+KEYS = ["journal", "session_id", "lines", "covered", "dropped", "expired", "bytes", "newest", "action", "reason"]
 NOW = datetime.now(UTC).replace(microsecond=123_456)  # a whole second or millisecond would have fewer digits
 
 

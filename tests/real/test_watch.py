@@ -96,7 +96,7 @@ def test_new_changed_and_deleted_sessions_of_both_layouts_are_a_row_each(chatsto
         ("f", "deleted"), ("f", "new"),
     ]  # fmt: skip
     listed = json.loads(chatstore("sessions", "list", "--layout", "workflow", "-o", "json").out)["items"]
-    assert [list(row) for row in rows] == [[*listed[0], "change", "changed_at"]] * 5
+    assert [list(row) for row in rows] == [[*listed[0], "change", "changed_at", "only_document_id"]] * 5
     assert {key: rows[4][key] for key in listed[0]} == listed[0]
     assert deleted[0]["message_count"] == 1
     assert begun <= datetime.fromisoformat(rows[0]["changed_at"]) <= datetime.now(UTC)
@@ -110,7 +110,9 @@ def test_a_session_that_was_never_shown_is_deleted_under_the_id_of_its_document(
     with watching(chatstore) as watcher:
         database["chat_sessions"].delete_many({})
         watcher.wait_for_rows(2)
+        watcher.wait_for_notice("only the _id of its document is known")
     assert sorted(watcher.changes) == sorted([(str(identity), "deleted"), ("b", "deleted")])
+    assert [row["only_document_id"] for row in watcher.rows] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
 import unicodedata
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from chatstore_cli.render.formats import write
 from chatstore_cli.render.listing import Column, Listing, Record, Terminal
 from chatstore_cli.render.output_format import OutputFormat
-from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_id, sanitize_line, sanitize_text
+from chatstore_cli.render.safe import sanitize_csv_cell, sanitize_id, sanitize_line, sanitize_text, shell_word
 
 COLUMNS = (Column("text", "TEXT"), Column("after", "AFTER"))
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029")
@@ -135,3 +136,19 @@ def test_a_markdown_cell_stays_one_cell() -> None:
     line = written("a|b `c` <script> *d* _e_ [f](g) \\| \n# h", OutputFormat.MD).splitlines()[2]
 
     assert line == "| a\\|b \\`c\\` &lt;script&gt; \\*d\\* \\_e\\_ \\[f\\](g) \\\\\\| \u21b5# h | end |"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\tb", "a\nb", "it's\t\\x", "\u202ex", " a", "a  ", "a\u00a0b", "\u200b", "é\u0301\t"]
+)
+def test_an_id_with_invisible_characters_is_a_word_that_bash_reads_as_it_is(text: str) -> None:
+    word = shell_word(text)
+    assert word is not None
+    assert word.isprintable()
+    assert " " not in word
+    command = ["bash", "-c", f"printf %s {word}"]
+    assert subprocess.run(command, capture_output=True, env={"LC_ALL": "C.UTF-8"}).stdout.decode() == text
+
+
+def test_an_id_that_a_table_shows_as_it_is_needs_no_quotes() -> None:
+    assert [shell_word(text) for text in ("chat-1", "a b", "it's", "é", "a\0b")] == [None] * 5

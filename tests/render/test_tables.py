@@ -45,6 +45,16 @@ def test_a_pipe_gets_aligned_columns_and_nothing_cut() -> None:
     ]
 
 
+def test_a_long_sentence_in_a_pipe_does_not_move_the_next_column_of_other_rows() -> None:
+    columns = (Column("detail", "DETAIL", wraps=True), Column("hint", "WHAT TO DO", wraps=True))
+    rows = [{"detail": "x" * 300, "hint": "Do this."}, {"detail": "short", "hint": "Do that."}]
+    stream = io.StringIO()
+    write(Listing(columns, rows), OutputFormat.TABLE, stream, Terminal())
+    heading, long, short = stream.getvalue().splitlines()
+    assert heading.index("WHAT TO DO") == short.index("Do that.") == 62
+    assert long == f"{'x' * 300}  Do this."
+
+
 def test_a_plan_of_pruning_at_80_columns_keeps_whole_words_of_its_reasons_and_every_journal() -> None:
     paths = [f"/var/lib/chat/journals/session-{number:012}.jsonl" for number in range(2)]
     reason = "last written at 2026-03-02 11:41:00 UTC"

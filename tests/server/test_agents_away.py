@@ -58,7 +58,7 @@ def test_without_a_database_persistence_is_not_configured(off):
 @pytest.mark.parametrize("how", ["hanging", pytest.param("stopped", marks=pytest.mark.soak)])
 def test_a_database_that_does_not_answer_is_503_within_its_time(tmp_path, own_mongod, own_database, how, monkeypatch):
     mongod = own_mongod
-    with served(settings_of(tmp_path, mongod.uri, own_database.name, timeout=1.0)) as server:
+    with served(settings_of(tmp_path, mongod.uri, own_database.name)) as server:
         created = server.client.post("/agents", json={"name": "a"}).json()["agent"]
         monkeypatch.setattr(server.services.reading, "_seconds", 1.0)
         mongod.pause() if how == "hanging" else mongod.kill()

@@ -18,7 +18,7 @@ def test_a_call_that_hangs_is_overdue_and_others_are_answered():
     async def run():
         with pytest.raises(Overdue, match=r"0\.05 seconds"):
             await hanging.run(release.wait)
-        assert await hanging.run(lambda: "answered") == "answered"
+        assert await hanging.run(lambda: "answered", seconds=60) == "answered"
         with pytest.raises(Overdue):
             await hanging.run(release.wait)
         with pytest.raises(Overdue):  # both threads hang, so there is none for this call
@@ -26,7 +26,7 @@ def test_a_call_that_hangs_is_overdue_and_others_are_answered():
         release.set()
         while True:
             try:
-                return await hanging.run(lambda: "answered", seconds=5)
+                return await hanging.run(lambda: "answered", seconds=60)
             except Overdue:
                 continue
 
@@ -41,14 +41,14 @@ def test_the_call_sees_the_limit_of_its_moment():
         seen.append(seconds)
         yield
 
-    threads = WorkThreads("database", 1, 3.0, limit)
+    threads = WorkThreads("database", 1, 60.0, limit)
 
     async def run():
         await threads.run(lambda: None)
-        await threads.run(lambda: None, seconds=1.0)
+        await threads.run(lambda: None, seconds=30.0)
 
     asyncio.run(run())
-    assert seen == [3.0, 1.0]
+    assert seen == [60.0, 30.0]
 
 
 def test_the_error_of_a_call_is_raised():

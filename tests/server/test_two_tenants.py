@@ -298,7 +298,10 @@ def test_a_note_about_the_size_of_a_collection_is_for_keys_of_all_tenants(worlds
 
 
 def frames_of(server, path: str, key: dict[str, str], sent: list[dict[str, Any]]) -> list[str]:
-    """What the server sends, until the answer to the last frame, or until it closes the socket."""
+    """What the server sends, until the answer to the last frame, or until it closes the socket, in order of the text.
+
+    Stored turns are sent beside the answers to frames, so their order differs between two runs.
+    """
     frames: list[str] = []
     with server.socket(path, key) as socket:
         try:
@@ -312,10 +315,10 @@ def frames_of(server, path: str, key: dict[str, str], sent: list[dict[str, Any]]
             while True:
                 frame = socket.receive_json()
                 if frame["type"] == "ack.ui_tool_response":
-                    return frames
+                    return sorted(frames)
                 frames.append(comparable(str(frame)))
         except WebSocketDisconnect as closed:
-            return [*frames, f"{closed.code} {closed.reason}"]
+            return [*sorted(frames), f"{closed.code} {closed.reason}"]
 
 
 def test_a_socket_shows_only_the_tenant_and_reaches_only_its_sessions(worlds):

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.file_names import JSON, JSON_LINES, check_file_name
 from chatstore_cli.cli.filters import LayoutOption, SessionArgument
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.option_conflicts import is_given
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.core.sessions.resume import open_history
 from chatstore_cli.domain.errors import ExitCode, WrongUse
@@ -71,6 +73,15 @@ def resume(
         raise WrongUse(
             what=f"resume cannot print a history as {output}.",
             hint="Choose the format with --as: jsonl, ag2 or openai; or use -o json, jsonl or yaml.",
+        )
+    if to is not None:
+        check_file_name(
+            "--to",
+            to,
+            JSON_LINES if transcript == "jsonl" else JSON,
+            is_chosen=is_given(context, "transcript"),
+            say=invocation.say,
+            hint="End the name with .jsonl, or choose the format with --as: jsonl, ag2 or openai.",
         )
     selection = MessageSelection(last, after_sequence, include_general)
     history = open_history(lambda: readable_readers(invocation, layout), session_id, selection, transcript)

@@ -28,6 +28,8 @@ _TEXTS: dict[str, Callable[[Session], str | None]] = {
     "status": lambda session: session.status.value,
 }
 SORT_FIELDS = (*_NUMBERS, *_TEXTS)
+THREAD_SORT_FIELDS = ("updated", "created", "messages", "title", "tenant", "user")
+"""Those that threads have."""
 _DIRECTIONS = {"asc": False, "desc": True}
 
 

@@ -24,7 +24,7 @@ from chatstore_cli.mongo.agent_sessions.documents import (
     to_agent_session,
 )
 from chatstore_cli.mongo.bson_values import stored_instant, whole_number
-from chatstore_cli.mongo.collections import acknowledged
+from chatstore_cli.mongo.collections import acknowledged_collection
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.foreign_documents import require_writable
@@ -50,9 +50,8 @@ class MongoAgentSessionStore:
         """`sessions` and `messages` are collections. `patient` is a connection without a time limit, for indexes."""
         self._connection = connection.reading_from_primary()
         self._names = sessions, messages
-        documents, others = map(self._connection.collection, self._names)
-        self._sessions = documents.with_options(write_concern=acknowledged(documents.write_concern))
-        self._messages = others.with_options(write_concern=acknowledged(others.write_concern))
+        self._sessions = acknowledged_collection(self._connection, sessions)
+        self._messages = acknowledged_collection(self._connection, messages)
         self._indexes = MongoIndexStore(self._connection, patient or connection)
         self._server_now = server_now or ServerClock(connection, warn=lambda _: None).now
         self._is_prepared = False

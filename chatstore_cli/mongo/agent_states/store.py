@@ -16,7 +16,7 @@ from chatstore_cli.domain.errors import Conflict, DocumentRefused
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.mongo.agent_states.documents import OWN_STATES, new_state, state_index_spec, to_state
 from chatstore_cli.mongo.agent_states.fields import DATA, addressable, field_of
-from chatstore_cli.mongo.collections import acknowledged
+from chatstore_cli.mongo.collections import acknowledged_collection
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.exact import bytewise
 from chatstore_cli.mongo.foreign_documents import require_writable
@@ -39,8 +39,7 @@ class MongoAgentStateStore:
         """`patient` is a connection without a time limit, for building the index."""
         self._connection = connection.reading_from_primary()
         self.collection = settings.chatstore.agents.states
-        states = self._connection.collection(self.collection)
-        self._states = states.with_options(write_concern=acknowledged(states.write_concern))
+        self._states = acknowledged_collection(self._connection, self.collection)
         self._indexes = MongoIndexStore(self._connection, patient or connection)
         self._is_prepared = False
 

@@ -14,7 +14,7 @@ from chatstore_cli.domain.agents.models import AgentVersion
 from chatstore_cli.mongo.agents.documents import to_version
 from chatstore_cli.mongo.agents.index_specs import version_index_spec
 from chatstore_cli.mongo.agents.own_agents import OWN_VERSIONS
-from chatstore_cli.mongo.collections import acknowledged, collection_facts, require_exact_ids
+from chatstore_cli.mongo.collections import acknowledged_collection, collection_facts, require_exact_ids
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.error_codes import DUPLICATE_KEY
 from chatstore_cli.mongo.foreign_documents import require_own
@@ -31,8 +31,7 @@ class VersionArchive:
         self._connection = connection
         self.name = name
         self._indexes = indexes
-        documents = connection.collection(name)
-        self._documents = documents.with_options(write_concern=acknowledged(documents.write_concern))
+        self._documents = acknowledged_collection(connection, name)
 
     def add(self, agent: Document, entries: Sequence[Document]) -> None:
         """Copy entries of an agent. Those that are archived already are left as they are."""

@@ -15,7 +15,7 @@ from chatstore_cli.mongo.agents.collection import chosen_collection
 from chatstore_cli.mongo.agents.index_specs import agent_index_specs
 from chatstore_cli.mongo.agents.own_agents import OWN_AGENTS
 from chatstore_cli.mongo.bson_values import stored_instant
-from chatstore_cli.mongo.collections import acknowledged
+from chatstore_cli.mongo.collections import acknowledged_collection
 from chatstore_cli.mongo.connection import Connection, Document
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -43,8 +43,7 @@ class AgentDatabase:
     @cached_property
     def agents(self) -> Collection[Document]:
         """The collection."""
-        agents = self.connection.collection(self.name)
-        return agents.with_options(write_concern=acknowledged(agents.write_concern))
+        return acknowledged_collection(self.connection, self.name)
 
     @property
     def not_deleted(self) -> Any:

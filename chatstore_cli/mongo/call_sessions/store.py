@@ -19,7 +19,7 @@ from chatstore_cli.mongo.call_sessions.documents import (
     to_call,
     to_document,
 )
-from chatstore_cli.mongo.collections import acknowledged, require_exact_ids
+from chatstore_cli.mongo.collections import acknowledged_collection, require_exact_ids
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_own
 from chatstore_cli.mongo.maintenance.index_store import MongoIndexStore
@@ -40,8 +40,7 @@ class MongoCallSessionStore:
         """`patient` is a connection without a time limit, for building indexes."""
         self._connection = connection.reading_from_primary()
         self.collection = settings.chatstore.agents.call_sessions
-        calls = self._connection.collection(self.collection)
-        self._calls = calls.with_options(write_concern=acknowledged(calls.write_concern))
+        self._calls = acknowledged_collection(self._connection, self.collection)
         self._indexes = MongoIndexStore(self._connection, patient or connection)
         self._server_now = server_now or ServerClock(connection, warn=lambda _: None).now
         self._is_prepared = False

@@ -11,7 +11,7 @@ from chatstore_cli.domain.errors import Conflict
 from chatstore_cli.domain.indexes.specs import IndexSpec
 from chatstore_cli.domain.phone_numbers import PhoneBinding, ProviderNumber
 from chatstore_cli.domain.times import Clock, to_milliseconds
-from chatstore_cli.mongo.collections import acknowledged
+from chatstore_cli.mongo.collections import acknowledged_collection
 from chatstore_cli.mongo.connection import Connection, Document, driver_errors
 from chatstore_cli.mongo.foreign_documents import require_writable
 from chatstore_cli.mongo.identifiers import document_id_condition, id_values
@@ -43,8 +43,7 @@ class MongoBindingStore:
         """`patient` is a connection without a time limit, for building the index."""
         self._connection = connection.reading_from_primary()
         self.collection = settings.chatstore.agents.bindings
-        bindings = self._connection.collection(self.collection)
-        self._bindings = bindings.with_options(write_concern=acknowledged(bindings.write_concern))
+        self._bindings = acknowledged_collection(self._connection, self.collection)
         self._indexes = MongoIndexStore(self._connection, patient or connection)
         self._now = server_now or ServerClock(connection, warn=lambda _: None).now
         self._has_index = False

@@ -36,6 +36,7 @@ class DocumentChanges(SessionDocuments):
         self._collection = collection = SessionCollection(shape, connection, settings)
         super().__init__(shape.layout, connection, collection.name, shape.own_sessions)
         self._shape = shape
+        self.has_session_id_as_document_id = shape.id_fields[0] == "_id"
         self._fields = (*shape.fact_fields, LAST_SEGMENT, MOVED_MESSAGES)
         self._shown_fields = {field.partition(".")[0] for field in shape.fact_fields} | {"messages"}
 

@@ -33,6 +33,9 @@ class SessionDocuments(ABC):
     read_kinds: ClassVar[frozenset[str]] = frozenset({"update"})
     """The operations after which the facts of a session are read. Those of all others are in the event."""
 
+    has_session_id_as_document_id: bool = True
+    """Whether the `_id` of a document is the id of its session."""
+
     def __init__(self, layout: str, connection: Connection, collection: str, own: OwnDocuments) -> None:
         self.layout = layout
         self._name = collection
@@ -71,8 +74,13 @@ class SessionDocuments(ABC):
         """The row of a change."""
         identity, kind = repr(change["documentKey"]["_id"]), change["operationType"]
         if kind == "delete":
-            deleted = self._known.pop(identity) or self._unknown(change["documentKey"]["_id"])
-            return None if deleted is None else session_event(Change.DELETED, deleted, change, self.written_at(change))
+            known = self._known.pop(identity)
+            deleted = known or self._unknown(change["documentKey"]["_id"])
+            if deleted is None:
+                return None
+            only_document_id = known is None and not self.has_session_id_as_document_id
+            written_at = self.written_at(change)
+            return session_event(Change.DELETED, deleted, change, written_at, only_document_id=only_document_id)
         session = self._read.get(identity) if kind in self.read_kinds else None
         if session is None:  # for an update: it was deleted since, and that change comes next
             session = self._known.get(identity) if kind == "update" else self.written_session(change)

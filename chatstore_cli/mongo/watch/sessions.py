@@ -43,11 +43,20 @@ class SessionChanges(Protocol):
         """The row of a change whose facts were read; None if there is nothing to show. Reads nothing."""
 
 
-def session_event(kind: Change, session: Session, change: Document, written_at: datetime | None) -> SessionEvent:
+def session_event(
+    kind: Change,
+    session: Session,
+    change: Document,
+    written_at: datetime | None,
+    *,
+    only_document_id: bool = False,
+) -> SessionEvent:
     """The event of a session that a change of the database brought. `written_at` is the time that its writer stored."""
     wall_time: datetime | None = change.get("wallTime")
     changed_at = wall_time if wall_time is not None else change["clusterTime"].as_datetime()
-    return SessionEvent(SessionChange(kind, session, changed_at), position_of(change["clusterTime"]), written_at)
+    return SessionEvent(
+        SessionChange(kind, session, changed_at, only_document_id), position_of(change["clusterTime"]), written_at
+    )
 
 
 class MongoSessionFeed(StreamFeed):

@@ -35,13 +35,16 @@ def cache_status_row(status: CacheStatus) -> dict[str, Any]:
 def prune_row(decision: PruneDecision) -> dict[str, Any]:
     """Whether one journal is removed, and why; what was not read is null.
 
-    `covered` lines were deleted with their session.
+    `covered` lines were deleted with their session, and `dropped` ones were dropped from the quarantine: they need not be
+    stored. `expired` ones were stored and have expired since.
     """
     return {
         "journal": decision.journal,
         "session_id": decision.session_id,
         "lines": decision.lines,
         "covered": decision.covered,
+        "dropped": decision.dropped,
+        "expired": None if decision.lines is None else decision.expired,
         "bytes": decision.bytes,
         "newest": _instant(decision.newest),
         "action": "pruned" if decision.pruned else "prune" if decision.prune else "keep",
@@ -91,6 +94,8 @@ def prune_columns(folder: str) -> tuple[Column, ...]:
         Column("session_id", "SESSION", in_table=False),
         Column("lines", "LINES", align="right", show=count, spare=1),
         Column("covered", "COVERED", align="right", show=count, in_table=False),
+        Column("dropped", "DROPPED", align="right", show=count, in_table=False),
+        Column("expired", "EXPIRED", align="right", show=count, in_table=False),
         Column("bytes", "BYTES", align="right", show=count, spare=2),
         Column("newest", "NEWEST", is_time=True, whole=True, spare=4),
         Column("reason", "REASON", wraps=True, narrowest=24),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.times import rfc3339
 from chatstore_cli.render.listing import Column, count
+from chatstore_cli.render.rows.usage import key_words
 
 if TYPE_CHECKING:
     from chatstore_cli.domain.named_sessions import NamedSessions
@@ -33,7 +34,7 @@ def _layouts(value: Mapping[str, Mapping[str, Any]]) -> str:
 def name_columns(by: NameField) -> tuple[Column, ...]:
     """The columns of tenants or of users."""
     return (
-        Column(f"{by}_id", by.upper(), whole=True),
+        Column(f"{by}_id", by.upper(), whole=True, show=key_words),
         Column("sessions", "SESSIONS", align="right", show=count),
         Column("updated_at", "UPDATED", is_time=True, whole=True),
         Column("layouts", "LAYOUTS", show=_layouts, spare=1),

@@ -31,6 +31,20 @@ def prices_row(mode: str, source: str, unpriced: Sequence[Unpriced], notes: Mapp
     }
 
 
+PERIOD_COLUMNS = (
+    Column("currency", "CURRENCY", in_table=False),
+    Column("period.since", "SINCE", in_table=False),
+    Column("period.until", "UNTIL", in_table=False),
+    Column("period.timezone", "TIME ZONE", in_table=False),
+)
+"""The columns that CSV has after the others, because it has nothing beside its rows."""
+
+
+def period_row(period: Period, currency: str) -> dict[str, Any]:
+    """What every row of a format without keys beside its rows has: the keys that JSON has beside them."""
+    return {"currency": currency, "period": period.to_dict()}
+
+
 def beside_usage(totals: UsageRow, period: Period, currency: str, digits: int | None) -> dict[str, Any]:
     """What JSON has beside the rows of a report. Costs are rounded to `digits`; None is not rounded."""
     beside: dict[str, Any] = {

@@ -108,7 +108,7 @@ async def search(
             shown.append((hit.layout, hit.message.session_id))
         if found.failure is not None:
             raise found.failure
-        if not shown and cursor is None:
+        if not shown and cursor is None and found.next_cursor is None:
             require_known_role(role)
         notes = shown_notes(access, found.collection_notes, [*left_out, *found.notes])
         if (back_to := found.searched_back_to) is not None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chatstore_cli.aio.calls import Calls
-from chatstore_cli.domain.errors import BadConfig
+from chatstore_cli.server.turns.named_functions import named_function
 
 _THREADS = 16
 
@@ -58,16 +57,7 @@ class Dispatch:
         """The hook of this name; None is no hook. Raises BadConfig if it cannot be imported."""
         if name is None:
             return cls(None, seconds)
-        module, _, function = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except Exception as error:
-            what = f"{name} cannot be imported: {type(error).__name__}: {error}"
-            hint = "Name it as module:function. Its module must be on PYTHONPATH."
-            raise BadConfig(where="chatstore.server.dispatch", what=what, hint=hint) from error
-        if not callable(found):
-            raise BadConfig(where="chatstore.server.dispatch", what=f"{name} is not a function.")
-        return cls(found, seconds)
+        return cls(named_function(name, setting="chatstore.server.dispatch"), seconds)
 
     async def send(self, request: DispatchRequest) -> Dispatched:
         """Call the hook. Raises DispatchFailed, without any text of the hook: it may have secrets."""

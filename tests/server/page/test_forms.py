@@ -134,7 +134,9 @@ def test_what_the_fields_suggest_is_accepted(server):
 
 def test_a_value_that_the_list_of_a_field_lacks_stays_chosen(server):
     """The messages of an application can have other roles. Another choice in the form would not be what is shown."""
-    assert form_of(server, "/page/search?text=refund&role=narrator", 200).values["role"] == "narrator"
+    shown = form_of(server, "/page/search?text=refund&role=narrator", 400)
+    assert shown.values["role"] == "narrator"
+    assert "'narrator' is not assistant, system, tool or user" in shown.errors["error-role"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from bson import Binary, Decimal128, MaxKey, ObjectId, Regex, Timestamp
+from pymongo import common
 
 from chatstore_cli.server.page import copying
 from chatstore_cli.server.routes import store_search
@@ -383,7 +384,8 @@ def away(tmp_path_factory) -> Iterator[Served]:
     """An application whose database does not answer."""
     uri = "mongodb://mongohost.invalid:27999/?serverSelectionTimeoutMS=20"
     settings = settings_of(tmp_path_factory.mktemp("away"), uri, timeout=0.02, read_seconds=0.3, requests_per_minute=0)
-    with served(settings) as server:
+    with served(settings) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 0.01)  # otherwise it takes half a second to give up
         yield server
         server.services.worker.stop(0)
 

@@ -93,7 +93,8 @@ def prune(
     Every line is compared with MongoDB, whatever the ledger contains. A journal is kept if one of its lines is not
     stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB
     count as stored if the ledger shows that they were stored. Lines that were deleted with their session need not be
-    stored; with -o json, `covered` counts them. The command needs the lock of the folder, so stop its worker first. It
+    stored; with -o json, `covered` counts them, `dropped` those that were dropped from the quarantine, and `expired` those
+    that have expired. The command needs the lock of the folder, so stop its worker first. It
     lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is keep, prune
     (would be removed) or pruned (was removed).
     """

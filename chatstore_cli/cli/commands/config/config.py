@@ -11,6 +11,7 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.commands.config.problems import all_problems
+from chatstore_cli.cli.file_names import YAML, check_file_name
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.config.settings import value_of
 from chatstore_cli.domain.errors import ExitCode
@@ -37,9 +38,10 @@ def init(
     """Write the example configuration with every setting's default."""
     from importlib.resources import files
 
+    invocation = Invocation(context)
+    check_file_name("--to", to, YAML, is_chosen=False, say=invocation.say, hint="End the name with .yaml.")
     with new_file(to, force=force, create_own_folder=True) as stream:
         stream.write(files("chatstore_cli").joinpath("config.example.yaml").read_bytes())
-    invocation = Invocation(context)
     invocation.say(f"Wrote {to}. To print every value with its source: chatstore config show")
     named = os.environ.get("CHATSTORE_CONFIG")
     if named and Path(named).absolute() != Path(to).absolute():

@@ -12,6 +12,7 @@ from chatstore_cli.cli.commands.sessions.deletion_results import (
     say_what_is_left,
     sum_in_words,
 )
+from chatstore_cli.cli.file_names import JSON_LINES, check_file_name
 from chatstore_cli.cli.message_input import opened_twice
 from chatstore_cli.domain.deletions import PlanHeader, add_documents
 from chatstore_cli.domain.errors import Conflict
@@ -42,6 +43,7 @@ def write_plan_file(
     from chatstore_cli.core.sessions.plan_file import write_plan
     from chatstore_cli.wiring.system import new_file
 
+    check_file_name("--plan", path, JSON_LINES, is_chosen=False, say=invocation.say, hint="End the name with .jsonl.")
     stores = invocation.stores
 
     def header(sessions: int, of_sessions: Mapping[str, int]) -> PlanHeader:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from chatstore_cli.cli.file_names import NAMES_OF_OUTPUTS, check_file_name, output_named_by
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.readable_sessions import readable_readers
 from chatstore_cli.cli.redaction import redactor_if
@@ -45,10 +45,20 @@ class FullOptions(NamedTuple):
 
 def show_full(invocation: Invocation, session_id: str, layout: str | None, options: FullOptions) -> None:
     """Write the conversation to stdout, the pager or a file, and the notices about it to stderr."""
-    output = invocation.options.output or _format_of(options.to)
+    chosen = invocation.options.output
+    output = chosen or _format_of(options.to)
     if options.tools is not None and output not in CONVERSATION_WRITERS:
         what = f"--tools has no effect on -o {output}, which has whole messages."
         raise WrongUse(what=what, hint="Remove --tools, or use -o table, md or html.")
+    if options.to is not None:
+        check_file_name(
+            "--to",
+            options.to,
+            NAMES_OF_OUTPUTS[output],
+            is_chosen=chosen is not None,
+            say=invocation.say,
+            hint="Choose the format with -o, or with a name that ends with .txt, .md, .html, .json, .jsonl, .csv or .yaml.",
+        )
     reader, session = find_session(readable_readers(invocation, layout), session_id)
     labels = shown_labels(invocation.stores, layout)
     [session] = labelled([session], labels)
@@ -76,8 +86,7 @@ def show_full(invocation: Invocation, session_id: str, layout: str | None, optio
 
 def _format_of(path: str | None) -> OutputFormat:
     """The format that the end of a file name selects, such as `.json`; a table for other names, and without a file."""
-    ending = "" if path is None else Path(path).suffix[1:].lower()
-    return OutputFormat(ending) if ending in list(OutputFormat) else OutputFormat.TABLE
+    return OutputFormat.TABLE if path is None else output_named_by(path) or OutputFormat.TABLE
 
 
 def _message_listing(session: Session, conversation: Conversation, redactor: Redactor | None) -> Listing:

@@ -33,6 +33,7 @@ from chatstore_cli.cli.list_options import (
     with_unindexed,
 )
 from chatstore_cli.domain.errors import ExitCode
+from chatstore_cli.domain.queries import SessionQuery
 from chatstore_cli.render.rows.sessions import session_columns, session_row
 from chatstore_cli.wiring.labels import label_store, shown_labels
 
@@ -97,4 +98,5 @@ def list_(
     listed = SessionList(
         "sessions", session_row, session_columns, limit=limit, cursor=cursor, all_=all_, sort=sort, names=columns
     )
-    listed.emit(invocation, query, labels, empty=f"No sessions in {invocation.target}.")
+    of_these = " with these options" if cursor is not None or query != SessionQuery(layout=layout) else ""
+    listed.emit(invocation, query, labels, empty=f"No sessions{of_these} in {invocation.target}.")

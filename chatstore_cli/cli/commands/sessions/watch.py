@@ -22,6 +22,7 @@ from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.known_names import require_known_names
 from chatstore_cli.cli.signals import reader_is_gone, stop_signals
 from chatstore_cli.core.labels.labelled import labelled_change
+from chatstore_cli.core.warn_once import WarnOnce
 from chatstore_cli.core.watch.feed import Watch, iterate_until
 from chatstore_cli.domain.errors import ExitCode, NotFound, WrongUse
 from chatstore_cli.domain.queries import SessionQuery
@@ -34,6 +35,11 @@ from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.watching import connect_watch, watched_messages, watched_sessions
 
 app = single_command()
+
+_ONLY_DOCUMENT_ID = (
+    "Of a session that was deleted before the watch has seen it, only the _id of its document is known. The row has this "
+    "_id, and the session may have another id."
+)
 
 
 @command(
@@ -85,7 +91,7 @@ def watch(
 
     Without SESSION_ID each change is a row: the session's facts, `change` (new, changed, deleted) and `changed_at`. With
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
-    one object at the end. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
+    one object at the end. With `only_document_id`, the id of a deleted session is the _id of its document. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
     --for and --count stop it with exit status 0. If no server answers before --for has passed, the exit status is 5.
     If no session has the tenant or the user yet, the command prints a notice and waits for the first session.
     Threads in PostgreSQL are queried every second, because it does not report changes.
@@ -119,7 +125,13 @@ def _source(
             watch.call(lambda: _note_unknown_names(invocation, query))
             return changes
 
-        return CHANGE_COLUMNS, lambda change: change_row(labelled_change(change, labels)), opened
+        def to_row(change: SessionChange) -> dict[str, Any]:
+            if change.only_document_id:
+                warn(_ONLY_DOCUMENT_ID)
+            return change_row(labelled_change(change, labels))
+
+        warn = WarnOnce(invocation.say)
+        return CHANGE_COLUMNS, to_row, opened
     since, layout = query.since, query.layout
     return MESSAGE_COLUMNS, message_row, lambda: watched_messages(stores, watch, session_id, layout, since, poll)
 

@@ -18,12 +18,11 @@ from chatstore_cli.cli.list_options import (
     SessionList,
     with_unindexed,
 )
+from chatstore_cli.core.sessions.sorting import THREAD_SORT_FIELDS
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.queries import SessionQuery
 
 app = single_command()
-
-SORT_FIELDS = ("updated", "created", "messages", "title", "tenant", "user")
 
 UserFilter = Annotated[str | None, typer.Option("--user", metavar="ID", help="Include only threads of this user.")]
 TenantFilter = Annotated[
@@ -103,7 +102,7 @@ def list_(
         all_=all_,
         sort=sort,
         names=columns,
-        sort_fields=SORT_FIELDS,
+        sort_fields=THREAD_SORT_FIELDS,
     )
     of_these = " with these options" if query != SessionQuery(layout="threads") else ""
     listed.emit(invocation, query, None, empty=f"No threads{of_these} in {invocation.target}.")

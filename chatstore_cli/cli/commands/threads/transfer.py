@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
+from chatstore_cli.cli.file_names import JSON, check_file_name
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.message_input import opened_twice
 from chatstore_cli.cli.thread_options import OwnerTenantOption, OwnerUserOption, ThreadArgument, owner_of
@@ -54,6 +55,8 @@ def export(
     output = invocation.options.output
     if to is None and output not in (None, OutputFormat.JSON):
         raise WrongUse(what=f"An export is JSON, not {output}.", hint="Leave out -o, or name a file with --to.")
+    if to is not None:
+        check_file_name("--to", to, JSON, is_chosen=False, say=invocation.say, hint="End the name with .json.")
     exported = ThreadExport(conversations(invocation.stores), thread_id, owner_of(user, tenant))
     if to is None:
         if sys.stdout.isatty():

@@ -17,6 +17,7 @@ from chatstore_cli.domain.budgets import BudgetCheck
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.domain.periods import Period
 from chatstore_cli.render.listing import Listing
+from chatstore_cli.render.output_format import OutputFormat
 from chatstore_cli.render.rows.usage import (
     bar_column,
     bars,
@@ -24,7 +25,14 @@ from chatstore_cli.render.rows.usage import (
     usage_footer,
     usage_report_row,
 )
-from chatstore_cli.render.rows.usage_costs import beside_usage, budget_notes, budget_row, prices_row
+from chatstore_cli.render.rows.usage_costs import (
+    PERIOD_COLUMNS,
+    beside_usage,
+    budget_notes,
+    budget_row,
+    period_row,
+    prices_row,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,9 @@ def print_report(invocation: Invocation, report: UsageReport, output: ReportOutp
         by_cost = output.order is UsageOrder.COST or (has_cost and output.order in (None, UsageOrder.NAME))
         rows = [{**row, "bar": bar} for row, bar in zip(rows, bars(report.rows, by_cost=by_cost), strict=True)]
         columns = [*columns, bar_column(by_cost=by_cost)]
+    if invocation.options.output in (OutputFormat.CSV, OutputFormat.JSONL):
+        rows = [{**row, **period_row(output.period, output.currency)} for row in rows]
+        columns = [*columns, *PERIOD_COLUMNS]
     check = None if output.budget is None else check_budget([*report.rows, *report.left_out], output.budget)
     caption = f"Period: {output.period.as_text()}, currency: {output.currency}"
     footer = usage_footer(totals, digits)

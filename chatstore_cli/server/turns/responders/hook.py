@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -10,10 +9,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chatstore_cli.aio.calls import Calls
-from chatstore_cli.domain.errors import BadConfig
 from chatstore_cli.domain.responding import Event, Part, Question, TurnUsage
 from chatstore_cli.domain.usage import Usage
 from chatstore_cli.server.turns.answers import NoAnswer
+from chatstore_cli.server.turns.named_functions import named_function
 
 _THREADS = 64
 _DONE = object()
@@ -35,16 +34,7 @@ class HookResponder:
     @classmethod
     def named(cls, name: str) -> HookResponder:
         """The responder of `module:function`. Raises BadConfig if it cannot be imported."""
-        module, _, function = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except Exception as error:
-            what = f"{name} cannot be imported: {type(error).__name__}: {error}"
-            hint = "Name it as module:function. Its module must be on PYTHONPATH."
-            raise BadConfig(where="chatstore.server.responder", what=what, hint=hint) from error
-        if not callable(found):
-            raise BadConfig(where="chatstore.server.responder", what=f"{name} is not a function.")
-        return cls(name, found)
+        return cls(name, named_function(name, setting="chatstore.server.responder"))
 
     async def respond(self, question: Question) -> AsyncIterator[Part]:
         if inspect.isasyncgenfunction(self._function) or inspect.iscoroutinefunction(self._function):

@@ -88,7 +88,7 @@ def test_the_cursor_leads_through_all_pages_while_sessions_are_added(
 def test_the_cursor_of_a_table_is_on_stderr(chatstore: Chatstore) -> None:
     outcome = chatstore("sessions", "list", "--limit", "2")
 
-    cursor = outcome.err.split("--cursor ")[1].strip()
+    cursor = outcome.err.split("--cursor ")[1].split(" ")[0]
     assert listed(chatstore, "--cursor", cursor) == EVERY_SESSION[2:]
 
 
@@ -97,7 +97,10 @@ def test_nothing_found_is_an_empty_list_and_no_error(chatstore: Chatstore) -> No
     table = chatstore(*nothing)
 
     assert (table.code, table.out) == (0, "")
-    assert "No sessions in " in table.err
+    assert "No sessions with these options in " in table.err
+    unknown = chatstore("sessions", "fail", "nope")
+    hint = "The whole id is required. To list session ids, run: chatstore sessions list."
+    assert (unknown.code, unknown.err.endswith(f"No session 'nope' of an agent workflow. {hint}\n")) == (3, True)
     assert json.loads(chatstore(*nothing, "-o", "json").out) == {
         "items": [],
         "next_cursor": None,
@@ -122,7 +125,7 @@ def test_listing_without_its_index_works_and_names_the_index(
     [
         (["--limit", "0"], 2, "--limit"),
         (["--limit", "1001"], 2, "--limit"),
-        (["--status", "done"], 2, "'running', 'completed', 'failed', 'unknown'"),
+        (["--status", "done"], 2, "--status: 'done' is not running, completed, failed or unknown."),
         (["--since", "next week"], 2, "--since"),
         (["--cursor", "abc"], 2, "--cursor"),
         (["--layout", "thread"], 2, "Did you mean 'threads'? Layouts are workflow, messages, "),

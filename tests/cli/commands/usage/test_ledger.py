@@ -125,8 +125,8 @@ def test_csv_has_no_formulas(chatstore: Chatstore) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--by", "day,colour"), "'day,colour' is not one of day, week"),
-        (("--by", ""), "is not one of day"),
+        (("--by", "day,colour"), "--by: 'colour' is not day, week"),
+        (("--by", ""), "--by: '' is not day, week"),
         (("--timezone", "Mars/Base"), "'Mars/Base' is not in this machine's table of time zones"),
         (("--timezone", "../../etc/passwd"), "is not in this machine's table of time zones"),
         (("--timezone", "Europe"), "is not in this machine's table of time zones"),
