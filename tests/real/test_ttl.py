@@ -229,7 +229,7 @@ def test_show_and_the_check_of_indexes_choose_the_same_index_of_several_with_equ
 
 
 def test_a_plain_index_alone_is_no_ttl_index_in_show_and_in_the_check(chatstore, messages):
-    messages.insert_one(ROW)
+    messages.insert_one({**ROW})
     messages.create_index("expires_at", name="plain")
     assert [row["index"] for row in shown(chatstore)] == [None]
     checked = json.loads(chatstore("indexes", "check", "-o", "json").out)["items"]

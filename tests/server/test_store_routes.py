@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -25,16 +26,20 @@ NOT_IN_THE_COMMAND = {"notes"}
 def stored(tmp_path_factory, mongod, module_database, module_chatstore) -> Iterator[Served]:
     """An application over the samples of every layout, of which some sessions have labels."""
     store_sample(module_database, *LAYOUTS)
-    settings = settings_of(tmp_path_factory.mktemp("stored"), mongod.uri, module_database.name)
-    agents = replace(settings.chatstore.agents, sessions="sessions", messages="messages")
-    settings = replace(settings, chatstore=replace(settings.chatstore, agents=agents))
     for layout in ("workflow", "threads"):
         listed = module_chatstore("sessions", "list", "--layout", layout, "-o", "json", "--limit", "1")
         session_id = json.loads(listed.out)["items"][0]["session_id"]
         done = module_chatstore("sessions", "tag", session_id, "vip", "--layout", layout)
         assert done.code == 0, done.err
-    with served(settings) as server:
+    with application_of(tmp_path_factory.mktemp("stored"), mongod, module_database) as server:
         yield server
+
+
+def application_of(folder, mongod, database) -> AbstractContextManager[Served]:
+    """An application that has the state and the journals of this folder."""
+    settings = settings_of(folder, mongod.uri, database.name)
+    agents = replace(settings.chatstore.agents, sessions="sessions", messages="messages")
+    return served(replace(settings, chatstore=replace(settings.chatstore, agents=agents)))
 
 
 def printed(chatstore, words: str):
@@ -201,36 +206,39 @@ def test_the_parameters_of_messages_exclude_each_other(stored):
     assert answer.json()["error"]["message"] == "after_sequence and last cannot be combined."
 
 
-def test_a_key_of_a_tenant_sees_its_sessions_and_nothing_of_others(stored):
+@pytest.fixture
+def with_keys(stored, tmp_path, mongod, module_database) -> Iterator[Served]:
+    """Another application over the same samples, so that the first one has no keys, in whatever order tests run."""
+    with application_of(tmp_path, mongod, module_database) as server:
+        yield server
+
+
+def test_a_key_of_a_tenant_sees_its_sessions_and_nothing_of_others(stored, with_keys):
     every = answered(stored, "/store/sessions?limit=1000")["items"]
     tenants = sorted({each["tenant_id"] for each in every if each["tenant_id"]})
     assert len(tenants) > 1
-    try:
-        key = stored.key(tenants[0], right=Right.READ)
-        mine = stored.client.get("/store/sessions?limit=1000", headers=key).json()
-        assert mine["items"] == [each for each in every if each["tenant_id"] == tenants[0]]
-        assert (mine["foreign_documents"], mine["unaddressable_sessions"]) == ([], 0)
-        both = stored.key(*tenants[:2], right=Right.READ)
-        merged = [each for each in every if each["tenant_id"] in tenants[:2]]
-        collected, cursor = [], ""
-        while cursor is not None:
-            page = answered(stored, f"/store/sessions?limit=2{cursor and f'&cursor={cursor}'}", headers=both)
-            collected += page["items"]
-            cursor = page["next_cursor"]
-        assert collected == merged
-        by_messages = answered(stored, "/store/sessions?limit=3&sort=messages", headers=both)["items"]
-        assert len(by_messages) == 3
-        assert by_messages == sorted(by_messages, key=lambda each: -each["message_count"])
-        for path in (
-            "/store/sessions?{}", "/store/search?text=e&substring=true&{}", "/store/usage?by=session&{}",
-        ):  # fmt: skip
-            unknown, foreign = (
-                stored.client.get(path.format(f"tenant={name}"), headers=key) for name in ("nobody", tenants[1])
-            )
-            assert (unknown.status_code, unknown.json()) == (200, foreign.json())
-            assert unknown.json()["items"] == []
-        for path in ("/store/search?text=e", "/store/usage"):
-            assert stored.client.get(path, headers=both).status_code == 400
-    finally:
-        for key in stored.services.keys.all():
-            stored.services.keys.revoke(key.key_id)
+    key = with_keys.key(tenants[0], right=Right.READ)
+    mine = with_keys.client.get("/store/sessions?limit=1000", headers=key).json()
+    assert mine["items"] == [each for each in every if each["tenant_id"] == tenants[0]]
+    assert (mine["foreign_documents"], mine["unaddressable_sessions"]) == ([], 0)
+    both = with_keys.key(*tenants[:2], right=Right.READ)
+    merged = [each for each in every if each["tenant_id"] in tenants[:2]]
+    collected, cursor = [], ""
+    while cursor is not None:
+        page = answered(with_keys, f"/store/sessions?limit=2{cursor and f'&cursor={cursor}'}", headers=both)
+        collected += page["items"]
+        cursor = page["next_cursor"]
+    assert collected == merged
+    by_messages = answered(with_keys, "/store/sessions?limit=3&sort=messages", headers=both)["items"]
+    assert len(by_messages) == 3
+    assert by_messages == sorted(by_messages, key=lambda each: -each["message_count"])
+    for path in (
+        "/store/sessions?{}", "/store/search?text=e&substring=true&{}", "/store/usage?by=session&{}",
+    ):  # fmt: skip
+        unknown, foreign = (
+            with_keys.client.get(path.format(f"tenant={name}"), headers=key) for name in ("nobody", tenants[1])
+        )
+        assert (unknown.status_code, unknown.json()) == (200, foreign.json())
+        assert unknown.json()["items"] == []
+    for path in ("/store/search?text=e", "/store/usage"):
+        assert with_keys.client.get(path, headers=both).status_code == 400

@@ -6,6 +6,7 @@ other tenant it has.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 from collections.abc import Iterator
@@ -70,6 +71,9 @@ def two_worlds(
     """Both servers. The database of the second one is a copy that is made before the second tenant has anything."""
     settings = settings_of(folder / "shared", uri, database.name, requests_per_minute=0)
     other_settings = settings_of(folder / "alone", uri, alone.name, requests_per_minute=0)
+    for each in (database, alone):  # a test that stores a thread later leaves no collection that only one has
+        each.create_collection("chat_threads")
+        each.create_collection("chat_thread_messages")
     with served(settings) as server:
         server.wait_until_prepared()
         own = _fill(server, OWN, "ana", OWN_TEXT, OWN_NUMBER)
@@ -79,6 +83,7 @@ def two_worlds(
         other = _fill(server, OTHER, "bob", OTHER_TEXT, OTHER_NUMBER)
         with served(other_settings) as without:
             without.wait_until_prepared()
+            _ask(without, own.tenant, own.user, own.chat)
             yield Worlds(server, without, own, other, database)
 
 
@@ -110,17 +115,30 @@ def _fill(server: Served, tenant: str, user: str, text: str, number: str) -> Ids
     path = f"/v1/telephony/providers/telnyx/numbers/n-{tenant}/connect"
     binding = post(path, {"e164": number, "agentId": agent}, operator)["id"]
     call = post("/v1/sessions/start", {"userIdentity": user, "roomName": ROOM, "agentId": agent})
-    services.input_requests.note(
-        Event("input_request", {"input_request_id": REQUEST}), InputRequest(tenant, user, chat, "research")
-    )
+    _ask(server, tenant, user, chat)
     version = versions[0]["version_id"] if versions else "00000000-0000-4000-8000-000000000000"
     return Ids(tenant, user, chat, general, agent, version, binding, number, call["sessionId"], call["roomName"])
+
+
+def _ask(server: Served, tenant: str, user: str, chat: str) -> None:
+    """Note that a run of the chat waits for input, which a server has in its memory only."""
+    event = Event("input_request", {"input_request_id": REQUEST})
+    server.services.input_requests.note(event, InputRequest(tenant, user, chat, "research"))
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 _NEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{24}\b")
 
 
+_CURSOR = re.compile(r'(?<=cursor":")W[\w-]+|(?<=cursor=)W[\w-]+')
+"""A cursor: a JSON array as base64, which may have a time."""
+
+
 def comparable(text: str) -> str:
-    """An answer without what differs between two runs of the same request: times and new ids."""
-    return _NEW_ID.sub("<id>", _TIME.sub("<time>", text))
+    """An answer without what differs between two runs of the same request: times, also in cursors, and new ids."""
+    readable = _CURSOR.sub(_unpacked, text)
+    return _NEW_ID.sub("<id>", _TIME.sub("<time>", readable))
+
+
+def _unpacked(found: re.Match[str]) -> str:
+    return base64.urlsafe_b64decode(found[0] + "=" * (-len(found[0]) % 4)).decode()
