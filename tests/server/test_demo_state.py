@@ -11,7 +11,6 @@ import pytest
 
 from tests.support.server_processes import running_server
 
-
 OWN_FOLDERS = {"CHATSTORE_STATE__FOLDER": "own", "CHATSTORE_MONGO__CACHE__DISK_PATH": "journals"}
 
 
