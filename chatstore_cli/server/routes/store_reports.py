@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
@@ -33,6 +33,7 @@ from chatstore_cli.server.routes.store_query import (
     Workflow,
     Zone,
     shown_notes,
+    store_router,
     wanted_tenant,
     zone_of,
 )
@@ -41,7 +42,7 @@ from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.usage import usage_sums
 
-router = APIRouter(prefix="/store", tags=["Stored sessions"])
+router = store_router()
 
 _GROUPINGS = ", ".join(UsageGrouping)
 
