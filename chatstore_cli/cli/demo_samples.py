@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from chatstore_cli.cli.dry_runs import begin
@@ -37,4 +38,7 @@ def use_demo(invocation: Invocation) -> None:
     if not setup.store.contents() or not file.exists():
         invocation.say("Loading the sample sessions ...")
         load_samples(setup)
+    exports = setup.exports(os.environ, uri_named=invocation.options.uri not in (None, "embedded"))
+    invocation.say("Other commands, such as `serve keys create`, use the demo after: " + "; ".join(exports))
     invocation.options.config = str(file)
+    os.environ.update(setup.own_folders())  # the user's variables would win over the file

@@ -9,6 +9,14 @@ from pathlib import Path
 MARK = ".made-by-chatstore-demo"
 
 
+def demo_folder(state: Path) -> Path:
+    """The demo's folder in this state folder. If `state` is the state folder of a demo itself, that demo's folder.
+
+    With the demo's configuration, `state` is inside the demo's folder, and `demo --remove` must find this folder.
+    """
+    return state.parent if (state.parent / MARK).exists() else state / "demo"
+
+
 class MarkedFolder:
     """A SampleFolder at `path`."""
 

@@ -27,7 +27,7 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
     from chatstore_cli.core.demo.setup import DemoSetup
     from chatstore_cli.core.session_registry.registry import SessionRegistry
     from chatstore_cli.core.threads.repository import StoredConversations
-    from chatstore_cli.files.demo_folder import MarkedFolder
+    from chatstore_cli.files.demo_folder import MarkedFolder, demo_folder
     from chatstore_cli.files.state_folder import state_root
     from chatstore_cli.mongo.demo import MongoSampleStore
     from chatstore_cli.wiring.agents import agent_registry
@@ -50,7 +50,7 @@ def demo_setup(stores: Stores, folder: Path | None, warn: Callable[[str], None])
             clock,
         ),
         agents=AgentSamples(agent_registry(stores), phone_numbers(stores)),
-        folder=MarkedFolder((folder or state_root(settings.state.folder) / "demo").absolute()),
+        folder=MarkedFolder(folder.absolute() if folder else demo_folder(state_root(settings.state.folder).absolute())),
         uri=settings.mongo.uri,
         database=settings.mongo.database,
         sessions_collection=settings.sessions_collection,

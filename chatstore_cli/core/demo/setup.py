@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DEMO_DATABASE = "chatstore_demo"
 JOURNALS = "journals"
 CONFIGURATION = "config.yaml"
+STATE = "state"
+"""The demo's own state folder, so that keys of its server are not keys of the user's server."""
 SAMPLE_THREAD = "thread-7d31c5"
 """The thread that the demo shows."""
 SAMPLE_GENERAL_CHAT = general_chat_id(TENANT, USER, 2)
@@ -154,7 +156,8 @@ class DemoSetup:
         }
         # JSON is YAML, and quotes any character of a path. Only ${ would be taken for a variable.
         threads = {"threads": {"backend": "mongodb"}}
-        text = json.dumps({"mongo": mongo, "layouts": layouts, "chatstore": threads}, indent=2)
+        state = {"folder": str(self.folder.path / STATE)}
+        text = json.dumps({"mongo": mongo, "layouts": layouts, "state": state, "chatstore": threads}, indent=2)
         return "# Written by chatstore demo.\n" + text.replace("${", "$${") + "\n"
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
@@ -162,6 +165,13 @@ class DemoSetup:
         kept = {name: value for name, value in outer.items() if not name.startswith("CHATSTORE_")}
         kept |= {name: value for name, value in outer.items() if name == "CHATSTORE_MONGOD"}
         return kept | self._variables() | {"CHATSTORE_THREADS__BACKEND": "mongodb"}
+
+    def own_folders(self) -> dict[str, str]:
+        """The variables that name the demo's folders. In the environment they win over those of the user."""
+        return {
+            "CHATSTORE_MONGO__CACHE__DISK_PATH": str(self.folder.path / JOURNALS),
+            "CHATSTORE_STATE__FOLDER": str(self.folder.path / STATE),
+        }
 
     def exports(self, outer: Mapping[str, str], *, uri_named: bool) -> list[str]:
         """The shell commands with which a user's own commands use the demo's database and folder, without passwords."""
@@ -192,6 +202,7 @@ class DemoSetup:
             "CHATSTORE_CONFIG": str(self.folder.path / CONFIGURATION),
             "CHATSTORE_URI": self.uri,
             "CHATSTORE_DATABASE": self.database,
+            **self.own_folders(),
         }
 
 

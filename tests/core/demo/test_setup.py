@@ -52,6 +52,7 @@ def test_the_configuration_names_journals_and_database(tmp_path: Path) -> None:
         "cache": {"disk_path": str(tmp_path / "journals")},
         "embedded": {"data_dir": "/srv/mongodb"},
     }
+    assert settings["state"] == {"folder": str(tmp_path / "state")}
     assert settings["layouts"] == {
         "workflow": {"sessions": "chat_sessions", "usage": "usage_events", "usage_rollups": "usage_daily"},
         "messages": {"messages": "chat_messages"},
@@ -86,6 +87,8 @@ def test_no_setting_of_the_environment_reaches_the_commands(tmp_path: Path) -> N
         "CHATSTORE_CONFIG": str(tmp_path / "config.yaml"),
         "CHATSTORE_URI": "embedded",
         "CHATSTORE_DATABASE": "chatstore_demo",
+        "CHATSTORE_MONGO__CACHE__DISK_PATH": str(tmp_path / "journals"),
+        "CHATSTORE_STATE__FOLDER": str(tmp_path / "state"),
         "CHATSTORE_THREADS__BACKEND": "mongodb",
     }
 
