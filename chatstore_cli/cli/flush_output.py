@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.ignored_files import JOURNAL_NAMES, IgnoredFiles
 from chatstore_cli.domain.journal import FlushResult
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.render.listing import Record
 from chatstore_cli.render.rows.flush import DRY_RUN_COLUMNS, FLUSH_COLUMNS, flush_row
 
@@ -33,6 +36,24 @@ def emit_flush(
         more = result.pending - len(result.named_incomplete)
         names = ", ".join(result.named_incomplete) + (f" and {more:,} more" if more else "")
         invocation.say(f"Incomplete last lines, left for the next flush: {result.pending:,} ({names}).")
+
+
+def say_quarantined(
+    invocation: Invocation, result: FlushResult, paths: list[str], count_all: Callable[[], int], *, dry_run: bool
+) -> None:
+    """Report lines in quarantine, also those of an earlier flush that this one did not read again: `count_all` counts both."""
+    listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
+    if result.quarantined or result.already_quarantined:
+        if not dry_run:
+            invocation.say(f"To list the quarantined lines with their reasons: {listed}")
+    elif "-" not in paths:  # each stream has other lines
+        try:
+            earlier = count_all()
+        except ChatstoreError as error:  # the flush has succeeded
+            invocation.say(error.as_text())
+            return
+        if earlier:
+            invocation.say(f"In quarantine since an earlier flush: {quantity(earlier, 'line')}. To list them: {listed}")
 
 
 def _why_nothing(result: FlushResult) -> str:

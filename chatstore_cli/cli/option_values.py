@@ -41,15 +41,15 @@ class _PlainConverter:
         if value is None:
             return () if is_many else None
         try:
-            return [self._convert(item, param) for item in value] if is_many else self._convert(value, param)
+            return [self._convert(item, param, ctx) for item in value] if is_many else self._convert(value, param, ctx)
         except ValueError as error:
             raise typer.BadParameter(str(error), ctx=ctx, param=param) from error
 
-    def _convert(self, value: Any, param: Any) -> Any:
+    def _convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if isinstance(value, self._kind):
             return value
         if issubclass(self._kind, Enum):
-            return _choice(self._kind, value, param)
+            return _choice(self._kind, value, param, ctx)
         convert, expected = _CONVERTERS[self._kind]
         try:
             number = convert(value)
@@ -61,13 +61,17 @@ class _PlainConverter:
         return number
 
 
-def _choice(kind: type[Enum], value: Any, param: Any) -> Enum:
+def _choice(kind: type[Enum], value: Any, param: Any, ctx: Any) -> Enum:
     for choice in kind:
         if value in (choice, choice.value):
             return choice
     from chatstore_cli.core.choices import not_one_of
 
-    raise not_one_of(max(param.opts, key=len), str(value), [choice.value for choice in kind])
+    error = not_one_of(max(param.opts, key=len), str(value), [choice.value for choice in kind])
+    flag = f"--{value}"  # such as --paused instead of --status paused
+    if any(flag in other.opts and other.is_flag for other in ctx.command.params):
+        error.hint = f"Use the option {flag}."
+    raise error
 
 
 def _range_in_words(low: float | None, high: float | None) -> str:

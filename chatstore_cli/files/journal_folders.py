@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +136,21 @@ def session_named(folder: Path, journal: Path) -> str:
         return session_id
     name = read_journal_name(journal.name)
     return journal.name if name is None else name.stem
+
+
+def journals_by_session(folder: Path) -> Counter[str]:
+    """How many journals each session has in a folder, by their names. Empty journals do not count.
+
+    A name that is not an escaped id counts for the id that it may be. A subfolder that cannot be read is left out.
+    """
+    numbers: Counter[str] = Counter()
+    folder = folder.resolve()
+    for path in scan_folder(folder, IgnoredCount(), on_error=lambda _: None):
+        name = read_journal_name(path.name)
+        with suppress(OSError):
+            if name is not None and path.stat().st_size:
+                numbers.update({name.stem, session_named(folder, path)})
+    return numbers
 
 
 def _is_circle(place: Path, folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,13 @@ def journal_folder(folder: Path) -> JournalFolder:
     journals = scan_folder(folder.resolve(), ignored)
     unreadable = [str(path) for path in journals if not os.access(path, os.R_OK)]
     return JournalFolder(len(journals), unreadable, ignored.by_reason(), unusable_bookkeeping(folder))
+
+
+def journals_by_session(settings: Settings) -> Mapping[str, int]:
+    """How many journals each session has in mongo.cache.disk_path, by their names. No journal is read."""
+    from chatstore_cli.files.journal_folders import journals_by_session as count
+
+    return count(Path(settings.mongo.cache.disk_path))
 
 
 def bookkeeping_notices(folders: Iterable[str]) -> list[str]:

@@ -77,3 +77,11 @@ def _parameters(command: Any, name: str, parent: Any) -> Any:
             yield path, parameter
     for each in command.list_commands(context) if hasattr(command, "list_commands") else ():
         yield from _parameters(command.get_command(context, each), each, context)
+
+
+def test_the_status_paused_is_an_option(chatstore: Chatstore) -> None:
+    for command in ("list", "delete"):
+        outcome = chatstore("sessions", command, "--status", "paused")
+        assert outcome.code == 2
+        assert outcome.err.endswith("unknown. Use the option --paused.\n")
+    assert "--paused" not in chatstore("usage", "--status", "paused").err  # which does not have this option

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.cli.filters import MapOption
-from chatstore_cli.cli.flush_output import emit_flush
+from chatstore_cli.cli.flush_output import emit_flush, say_quarantined
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.core.choices import require_one_of
 from chatstore_cli.core.flush.options import FlushOptions
@@ -119,8 +118,9 @@ def flush_cache(
         hint = "Incomplete last lines, and lines whose session cannot be read, are left for later flushes."
         raise NotFound(kind_of_thing="session", name=session, where=" in the journals", hint=hint)
     emit_flush(invocation, result, journals.ignored, dry_run=dry_run, unreadable=len(flush.unreadable))
-    for notice in _notices(result, paths or [], dry_run=dry_run):
+    for notice in _notices(result, dry_run=dry_run):
         invocation.say(notice)
+    say_quarantined(invocation, result, paths or [], journals.count_quarantined, dry_run=dry_run)
     if not dry_run:
         invocation.say_where_stored(result.stored)
     flush.require_all_read(result)  # after the result, because the other journals were flushed
@@ -128,7 +128,7 @@ def flush_cache(
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
 
-def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterator[str]:
+def _notices(result: FlushResult, *, dry_run: bool) -> Iterator[str]:
     """What the numbers do not show."""
     for change, lines in result.altered.items():
         yield f"Lines with {change}: {lines:,}."
@@ -136,9 +136,6 @@ def _notices(result: FlushResult, paths: list[str], *, dry_run: bool) -> Iterato
         yield f"Messages that have already expired, counted from created_at: {result.expired:,}."
     if dry_run:
         yield "This was a dry run: nothing was stored."
-    elif result.quarantined or result.already_quarantined:
-        listed = shlex.join(["chatstore", "cache", "quarantine", "list", *paths])
-        yield f"To list the quarantined lines with their reasons: {listed}"
 
 
 def _confirm_expired(invocation: Invocation, journals: ReadableJournals, options: FlushOptions) -> None:

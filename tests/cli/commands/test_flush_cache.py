@@ -333,3 +333,15 @@ def test_a_session_that_no_journal_has_is_not_found(chatstore: Chatstore, folder
     for _ in range(2):  # stored, and already stored
         assert chatstore("flush-cache", "--session", "s2").code == 0
     assert database.chat_messages.count_documents({}) == 1
+
+
+def test_lines_in_quarantine_since_an_earlier_flush_are_counted(chatstore: Chatstore, folder: Path) -> None:
+    assert chatstore("flush-cache").code == 7
+    notice = "In quarantine since an earlier flush: 1 line. To list them: chatstore cache quarantine list"
+    path = folder / "s1.jsonl"
+    for named in ((), (path,), ("--dry-run",)):
+        done = chatstore("flush-cache", *named)
+        assert done.code == 0
+        assert f"{notice}{f' {path}' if named == (path,) else ''}\n" in done.err
+    assert "quarantine" not in chatstore("flush-cache", folder / "s2.jsonl").err
+    assert "quarantine" not in chatstore("flush-cache", "-", stdin="").err

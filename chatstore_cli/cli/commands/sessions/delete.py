@@ -110,10 +110,10 @@ def delete(
     changed since then (new messages, other counts or tags) is left, and the command exits with status 8 and names it.
     After an interruption, apply the plan again: a session that is gone is reported as already deleted.
 
-    The deletion is stored, so that a later flush of an old journal does not restore what was deleted. A flat message
-    that is recorded after the deletion is stored, and the session exists again. The id of a workflow session stays
-    deleted. If only usage or labels of a session are left, they are deleted. --keep-usage rejects a thread, because its
-    usage is stored in its messages.
+    The deletion is stored, so that a later flush of an old journal does not restore what was deleted. Journals keep their
+    text until `chatstore cache prune --deleted`, and a notice counts them. A flat message that is recorded after the
+    deletion is stored, and the session exists again. The id of a workflow session stays deleted. If only usage or labels of
+    a session are left, they are deleted. --keep-usage rejects a thread, because its usage is stored in its messages.
     """
     invocation = Invocation(context, layout=layout)
     filters = {

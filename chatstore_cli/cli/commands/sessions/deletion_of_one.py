@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chatstore_cli.cli.commands.sessions.deletion_of_many import Way
 from chatstore_cli.cli.commands.sessions.deletion_results import done_in_words, show_planned
+from chatstore_cli.cli.commands.sessions.remaining_journals import RemainingJournals
 from chatstore_cli.cli.dry_runs import begin
 from chatstore_cli.domain.deletions import Deletion, DeletionTotals, Result
 from chatstore_cli.domain.labels import SessionRef
@@ -51,3 +52,6 @@ def _show_removed(invocation: Invocation, session: SessionRef, removed: Sequence
     totals.add(deletion)
     invocation.emit(Listing(DELETION_COLUMNS, [deletion_row(deletion)], beside={"totals": totals_row(totals)}))
     invocation.say(done_in_words(totals))
+    journals = RemainingJournals(invocation)
+    journals.add(session)
+    journals.say()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from chatstore_cli.cli.commands.sessions.remaining_journals import RemainingJournals
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.signals import stop_signals
 from chatstore_cli.core.sessions.deletion_plan import SessionDeletions, in_words
@@ -40,10 +41,12 @@ def show_planned(
     """Print a row for each session with its numbers of documents by collection, and the totals. Nothing is deleted."""
     documents: dict[str, int] = {}
     totals: dict[str, Any] = planned_totals_row(0, documents)
+    journals = RemainingJournals(invocation)
 
     def rows() -> Iterator[dict[str, Any]]:
         for session, parts in planned:
             add_documents(documents, parts)
+            journals.add(session)
             totals.update(planned_totals_row(totals["planned"] + 1, documents))
             yield planned_row(session, parts)
         add_documents(documents, documents_of(rest))
@@ -55,6 +58,7 @@ def show_planned(
     invocation.emit(listing)
     if documents or totals["planned"]:
         invocation.say(f"Would be deleted: {quantity(totals['planned'], 'session')} ({in_words(documents)}).")
+    journals.say(dry_run=True)
 
 
 def delete_planned(
@@ -72,6 +76,7 @@ def delete_planned(
     totals = DeletionTotals()
     changed: list[str] = []
     summary: dict[str, Any] = {}
+    journals = RemainingJournals(invocation)
 
     def rows() -> Iterator[dict[str, Any]]:
         with stop_signals() as stopped, invocation.counting(number, "sessions") as count:
@@ -80,7 +85,9 @@ def delete_planned(
                     raise Interrupted(what=f"{done_in_words(totals)} {again}")
                 deletion = _with_hint(partial(deletions.carry_out, each), totals, again)
                 totals.add(deletion)
-                if deletion.result is Result.CHANGED and len(changed) < _MOST_NAMED:
+                if deletion.result is not Result.CHANGED:
+                    journals.add(deletion.session)
+                elif len(changed) < _MOST_NAMED:
                     changed.append(f"{deletion.session.session_id!r} ({deletion.reason})")
                 count(done)
                 yield deletion_row(deletion)
@@ -94,6 +101,7 @@ def delete_planned(
     )
     if number or totals.documents:
         invocation.say(done_in_words(totals))
+    journals.say()
     if left := totals.sessions[Result.CHANGED]:
         more = f" and {left - len(changed):,} more" if left > len(changed) else ""
         invocation.say(f"Left, because they have changed since the plan: {', '.join(changed)}{more}.")

@@ -120,7 +120,7 @@ def _change(
     found = list(find_named(readers, names)) if stdin else [find_session(readers, words[0])]
     invocation.layout = "messages"  # tags are in MongoDB, whatever the layout is
     invocation.will_write()
-    if adds:
+    if adds and found:
         create_label_index(stores, labels)
     rows: list[dict[str, Any]] = []
     try:
@@ -129,4 +129,5 @@ def _change(
         raise Interrupted(
             what=f"Changed: {quantity(len(rows), 'session')}. Run the command again to continue."
         ) from None
-    invocation.emit(Listing(LABEL_COLUMNS, rows))
+    empty = "stdin names no session, so nothing was changed."
+    invocation.emit(Listing(LABEL_COLUMNS, rows, empty=empty))

@@ -30,10 +30,8 @@ def names_from_stdin() -> Iterator[SessionName]:
 
 
 def few_names(names: Iterable[SessionName], hint: str) -> list[SessionName]:
-    """Each of the names once. Raises WrongUse for none, and for more than MOST_NAMED."""
+    """Each of the names once; none for an empty stdin, as if filters match nothing. Raises WrongUse for more than MOST_NAMED."""
     some = list(dict.fromkeys(islice(names, MOST_NAMED + 1)))
-    if not some:
-        raise WrongUse(what="No session is named.", hint="Give ids of sessions. To list them: chatstore sessions list.")
     if len(some) > MOST_NAMED:
         raise WrongUse(what=f"More than {MOST_NAMED:,} sessions are named.", hint=hint)
     return some

@@ -220,6 +220,19 @@ def test_rows_of_a_list_are_read_from_stdin(chatstore: Chatstore, database: Data
     assert database["chat_messages"].count_documents({"session_id": "w-1"}) == 1
 
 
+def test_an_empty_stdin_deletes_nothing(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
+    store_all(database)
+    junk = chatstore("sessions", "list", "--tag", "junk", "-o", "jsonl").out
+    assert junk == ""
+    for way, notice in (("--yes", "No session was deleted."), ("--dry-run", "No session would be deleted.")):
+        outcome = chatstore("sessions", "delete", "--stdin", way, stdin=junk)
+        assert (outcome.code, outcome.out) == (0, "")
+        assert notice in outcome.err
+    assert chatstore("sessions", "delete", "--stdin", stdin="").code == 0  # there is nothing to confirm
+    assert chatstore("sessions", "delete", "--yes").code == 2
+    assert len(ask(chatstore, "sessions", "list")["items"]) == len(ALL)
+
+
 def test_one_missing_id_deletes_nothing_and_writes_no_plan(
     chatstore: Chatstore, database: Database[dict[str, Any]]
 ) -> None:

@@ -206,8 +206,19 @@ def test_a_wrong_line_of_stdin_is_named(chatstore: Chatstore, database: Database
     for line in ("{", '{"layout": "workflow"}', '{"session_id": 5}', '{"session_id": "w-1", "layout": "nothing"}'):
         outcome = chatstore("sessions", "tag", "--stdin", "x", stdin=f"w-1\n{line}\n")
         assert outcome.code == 2, outcome.err
-    assert chatstore("sessions", "tag", "--stdin", "x", stdin="\n").code == 2
     assert chatstore("sessions", "tag", "w-1").code == 2
+
+
+@pytest.mark.parametrize("piped", ["", "\n\n"])
+@pytest.mark.parametrize("change", ["tag", "untag"])
+def test_an_empty_stdin_changes_nothing(
+    chatstore: Chatstore, database: Database[dict[str, Any]], change: str, piped: str
+) -> None:
+    outcome = chatstore("sessions", change, "--stdin", "x", stdin=piped)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "stdin names no session, so nothing was changed." in outcome.err
+    assert json.loads(chatstore("-o", "json", "sessions", change, "--stdin", "x", stdin=piped).out)["items"] == []
+    assert "chatstore_labels" not in database.list_collection_names()
 
 
 def test_labels_of_sessions_deleted_elsewhere_are_pruned(
