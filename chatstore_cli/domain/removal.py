@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from chatstore_cli.domain.errors import Conflict
-from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.times import rfc3339
 
 if TYPE_CHECKING:
@@ -22,12 +20,6 @@ class StoredPart(NamedTuple):
 
     collection: str
     documents: int
-
-
-def documents_in_words(numbers: Iterable[tuple[str, int]]) -> str:
-    """Numbers of documents by collection, such as `2 documents of a, 1 document of b and 3 documents of c`."""
-    texts = [f"{quantity(number, 'document')} of {collection}" for collection, number in numbers if number]
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts) or "no documents"
 
 
 class SessionChanged(Conflict):

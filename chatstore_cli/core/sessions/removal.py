@@ -9,8 +9,8 @@ from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.labels import LabelStore, SessionRef
-from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.domain.removal import SessionRemover, StoredPart, documents_in_words, whose
+from chatstore_cli.domain.quantities import documents_in_words, quantity
+from chatstore_cli.domain.removal import SessionRemover, StoredPart, whose
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.domain.times import Clock

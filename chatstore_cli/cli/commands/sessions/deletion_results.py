@@ -15,8 +15,7 @@ from chatstore_cli.cli.signals import stop_signals
 from chatstore_cli.core.sessions.deletion_plan import SessionDeletions
 from chatstore_cli.domain.deletions import DeletionTotals, PlannedSession, Result, add_documents
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, Interrupted
-from chatstore_cli.domain.quantities import quantity
-from chatstore_cli.domain.removal import documents_in_words
+from chatstore_cli.domain.quantities import documents_in_words, quantity
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.deletions import (
     DELETION_COLUMNS,
