@@ -20,12 +20,14 @@ def new_file(path: Path, *, force: bool, private: bool = False) -> Iterator[Bina
     """A file to be written, which appears at `path` if the block ends without an error, and not otherwise.
 
     Only its owner can read a `private` file. With `force` it replaces an existing file; a link is followed first. Raises
-    Conflict if the path exists and `force` is false, WrongUse if it is not a file, NotFound if the folder does not
-    exist, NotAllowed and ChatstoreError if the file cannot be written.
+    WrongUse if the path is a folder or another thing that is not a regular file, Conflict if it exists and `force` is false, NotFound if its folder
+    does not exist, NotAllowed and ChatstoreError if the file cannot be written.
     """
     path = path.resolve() if force else path
-    if force and path.exists() and not path.is_file():
-        raise WrongUse(what=f"{path} is not a regular file, so it is not replaced.")
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises an error for some names
+        raise WrongUse(what=f"{path} is a folder.", hint="Name a file.")
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        raise WrongUse(what=f"{path} is not a regular file, so it is not replaced.", hint="Name another file.")
     if not force and os.path.lexists(path):
         raise _exists(path)
     if not path.parent.is_dir():
