@@ -9,7 +9,7 @@ from chatstore_cli.domain.conversation import Block, BlockKind
 from chatstore_cli.domain.message import GENERAL_AGENT, Message
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.times import rfc3339
-from chatstore_cli.render.rows.sessions import SESSION_FIELDS, session_row
+from chatstore_cli.render.rows.sessions import SESSION_FIELDS, session_row, status_in_words
 from chatstore_cli.render.times import TimeDisplay
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -25,8 +25,9 @@ class Fact(NamedTuple):
 
 
 def facts_of(session: Session, times: TimeDisplay) -> list[Fact]:
-    """The facts that are known."""
-    row = session_row(session)
+    """The facts that are known. The status has the words of a list of sessions, so `paused` is not a fact of its own."""
+    row = {**session_row(session), "reason": session.reason}
+    row["status"] = status_in_words(row)
     columns = (each.in_times(times) for each in SESSION_FIELDS if each.in_table and each.key != "paused")
     return [Fact(column.title, text) for column in columns if (text := column.cell(row)) not in ("", "-")]
 

@@ -169,7 +169,8 @@ def _cost(row: Row) -> str:
     return money(usage["cost"]) if has_tokens or usage["cost"] is not None else "-"
 
 
-def _status(row: Row) -> str:
+def status_in_words(row: Row) -> str:
+    """The status of a session as it is shown, such as `running, paused`."""
     return f"{row['status']}, paused" if row["paused"] else str(row["status"])
 
 
@@ -190,7 +191,7 @@ SESSION_COLUMNS = (
     Column("user_id", "USER", spare=7),
     Column("title", "TITLE OR WORKFLOW", show_row=lambda row: plain(row["title"] or row["workflow"]), spare=4),
     Column("workflow", "WORKFLOW", in_table=False),
-    Column("status", "STATUS", style=status_style, whole=True, show_row=_status, spare=2),
+    Column("status", "STATUS", style=status_style, whole=True, show_row=status_in_words, spare=2),
     Column("paused", "PAUSED", in_table=False),
     Column("message_count", "MESSAGES", align="right", show_row=message_count, spare=3),
     Column("message_count_capped", "CAPPED", in_table=False),

@@ -23,6 +23,7 @@ from markupsafe import Markup
 from chatstore_cli import __version__
 from chatstore_cli.config.time_zones import time_zone
 from chatstore_cli.domain.api_keys import Access
+from chatstore_cli.render.rows.sessions import status_in_words
 from chatstore_cli.server.entrance.callers import KEY_COOKIE
 from chatstore_cli.server.page import markdown, words
 from chatstore_cli.server.requests import Served
@@ -158,9 +159,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "number": words.number,
         "or_dash": words.or_dash,
+        "status_in_words": status_in_words,
         "markdown": lambda text: Markup(markdown.to_html(text)),
     }
+    environment.filters |= filters
     return environment

@@ -31,6 +31,10 @@ _AGENTS = 20
 _LONGEST_CONFIG = 20_000
 """Characters of a configuration that are drawn."""
 
+_PAUSED = "paused"
+_STATUSES = (*map(str, SessionStatus), _PAUSED)
+"""The choices of a status. To be paused is a flag beside the status, for which /store/sessions has another parameter."""
+
 _MOST_TAGS = 12
 """Tags of a session that a row of the list shows."""
 
@@ -58,11 +62,13 @@ async def sessions(
         "title": title, "since": since, "until": until,
     }  # fmt: skip
     form = Form(fields)
-    form.check(view.zone, {"status": SessionStatus})
+    form.check(view.zone, {"status": _STATUSES})
     answer = None
     if not form.errors:
         chosen: dict[str, Any] = {**form.filters}
-        if status:
+        if status == _PAUSED:
+            chosen["status"], chosen["paused"] = None, True
+        elif status:
             chosen["status"] = SessionStatus(status)
         with form.reports():
             answer = await store.sessions(
@@ -75,7 +81,7 @@ async def sessions(
             **_paged(None if answer is None else _content(answer), cursor, trail),
             "form": form,
             "layouts": layouts,
-            "statuses": list(SessionStatus),
+            "statuses": _STATUSES,
             "most_tags": _MOST_TAGS,
         }
 
