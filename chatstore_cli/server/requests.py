@@ -41,9 +41,13 @@ Writer = Annotated[Access, Depends(_needs(Right.WRITE))]
 Administrator = Annotated[Access, Depends(_needs(Right.ADMIN))]
 
 
-def of_all_tenants(access: Access) -> Access:
-    """The caller, if it sees every tenant: for flat messages, which have no tenant. Raises Refusal."""
+_LIMITED = "The key is limited to tenants, and "
+FLAT_MESSAGES = _LIMITED + "flat messages have no tenant."
+COMMON_FIGURES = _LIMITED + "the figures of this route are of all tenants together."
+
+
+def of_all_tenants(access: Access, otherwise: str) -> Access:
+    """The caller, if it sees every tenant. Raises Refusal with the message `otherwise`, which has the reason."""
     if access.tenants is not None:
-        message = "The key is limited to tenants, and flat messages have no tenant."
-        raise Refusal(HTTPStatus.FORBIDDEN, message, kind="tenant", hint="Use a key for all tenants.")
+        raise Refusal(HTTPStatus.FORBIDDEN, otherwise, kind="tenant", hint="Use a key for all tenants.")
     return access

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
 from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -435,8 +436,8 @@ def test_the_server_says_in_its_notes_what_is_left_out(uri_without: Callable[...
             assert answer.json()["items"]
             assert any("chat_thread_messages" in note for note in answer.json()["notes"])
         shown = server.client.get("/store/sessions").json()["items"][0]["session_id"]
-        for path in ("/store/session", "/store/session/messages", "/page/session", "/page/session/copy"):
-            answer = server.client.get(path, params={"id": shown, "form": "json"})
+        for path in ("/store/session", "/store/session/messages", "/page/session", "/page/session/copy?form=json"):
+            answer = server.client.get(httpx2.URL(path).copy_add_param("id", shown))
             assert answer.status_code == 200, answer.text
         tenant = next(
             each["tenant_id"] for each in server.client.get("/store/sessions").json()["items"] if each["tenant_id"]

@@ -81,8 +81,12 @@ def test_a_request_with_several_different_keys_is_rejected(off):
 def test_figures_of_the_whole_server_need_a_key_for_all_tenants(off):
     limited, operator = off.key("acme"), off.key(right=Right.READ)
     for path in ("/metrics", "/store/status", "/api/storage/status"):
-        assert off.client.get(path, headers=limited).status_code == 403
+        refused = off.client.get(path, headers=limited)
+        assert refused.status_code == 403
+        assert "the figures of this route are of all tenants together" in refused.text
         assert off.client.get(path, headers=operator).status_code == 200
+    refused = off.client.get("/api/chat/history?session_id=s", headers=limited)
+    assert (refused.status_code, "flat messages have no tenant" in refused.text) == (403, True)
 
 
 def test_keys_that_were_there_at_the_start_stay_required_if_their_file_is_deleted(off, tmp_path):

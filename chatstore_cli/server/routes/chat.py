@@ -20,7 +20,7 @@ from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.sessions import message_row
 from chatstore_cli.server.entrance.auditing import note_reading
 from chatstore_cli.server.errors.error_bodies import Refusal
-from chatstore_cli.server.requests import Reader, Served, Writer, of_all_tenants
+from chatstore_cli.server.requests import COMMON_FIGURES, FLAT_MESSAGES, Reader, Served, Writer, of_all_tenants
 from chatstore_cli.server.routes.page_text import PageText
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.turns.chat_turns import CLEAR_COMMANDS, CLEARED, ChatTurns, local_time
@@ -135,7 +135,7 @@ class StatusResponse(BaseModel):
 @router.post("/api/chat", response_model=ChatResponse)
 async def chat(body: ChatRequest, services: Served, access: Writer) -> ChatResponse:
     """Answer a message. Both turns are recorded; the user's remains recorded if no answer comes."""
-    of_all_tenants(access)
+    of_all_tenants(access, FLAT_MESSAGES)
     session_id = body.session_id or DEFAULT_SESSION
     turns = ChatTurns(services, session_id, {"transport": "rest"})
     if body.message.strip().lower() in CLEAR_COMMANDS:
@@ -155,7 +155,7 @@ async def history(
     limit: Annotated[int, Query(description="Clamped to 1 to 500.")] = _DEFAULT_LIMIT,
 ) -> HistoryResponse:
     """The newest messages of a session, from the journal and from MongoDB, each once. They have at most 16 MiB."""
-    of_all_tenants(access)
+    of_all_tenants(access, FLAT_MESSAGES)
     if not session_id:
         raise Refusal(HTTPStatus.BAD_REQUEST, "session_id is required")
     found = await read_history(services, session_id, max(1, min(limit, LARGEST_LIMIT)))
@@ -174,7 +174,7 @@ async def history(
 @router.get("/api/conversation/history/{session_id:path}", response_model=ConversationResponse)
 async def conversation(services: Served, access: Reader, session_id: str) -> ConversationResponse:
     """The newest 500 messages of a session, of at most 16 MiB."""
-    of_all_tenants(access)
+    of_all_tenants(access, FLAT_MESSAGES)
     if not session_id:
         raise Refusal(HTTPStatus.BAD_REQUEST, "session_id is required")
     found = await read_history(services, session_id, LARGEST_LIMIT)
@@ -192,7 +192,7 @@ async def conversation(services: Served, access: Reader, session_id: str) -> Con
 @router.get("/api/storage/status", response_model=StatusResponse)
 async def storage_status(services: Served, access: Reader) -> StatusResponse:
     """Whether MongoDB answers, and the settings of the cache. Hosts are not named."""
-    of_all_tenants(access)
+    of_all_tenants(access, COMMON_FIGURES)
     mongo, cache = services.settings.mongo, services.settings.mongo.cache
     cached = {
         "max_messages_per_session": cache.max_messages_per_session,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from fastapi.responses import StreamingResponse
 
 from chatstore_cli.core.labels.labelled import labelled_change
@@ -22,12 +22,13 @@ from chatstore_cli.render.rows.watch import change_row
 from chatstore_cli.server.errors.error_bodies import Refusal
 from chatstore_cli.server.live import Published
 from chatstore_cli.server.requests import Reader, Served
+from chatstore_cli.server.routes.store_query import store_router
 from chatstore_cli.server.services import Services
 from chatstore_cli.wiring.labels import shown_labels
 from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.stores import Stores
 
-router = APIRouter(prefix="/store", tags=["Stored sessions"])
+router = store_router()
 
 _SECONDS_BETWEEN_SIGNS = 15.0
 """A comment is sent after this time without a change. Proxies then keep the connection, and the server notices a lost client."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from chatstore_cli import __version__
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.server.metrics import Metrics
-from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.requests import COMMON_FIGURES, Reader, Served, of_all_tenants
 
 router = APIRouter(tags=["Server"])
 
@@ -137,6 +137,6 @@ _TEXT = {"schema": {"type": "string"}, "example": "chatstore_queue_depth 0.0"}
 @router.get("/metrics", response_class=PlainTextResponse, responses={200: {"content": {"text/plain": _TEXT}}})
 async def metrics(request: Request, access: Reader) -> Response:
     """The metrics in the format of Prometheus. They are of all tenants together."""
-    of_all_tenants(access)
+    of_all_tenants(access, COMMON_FIGURES)
     found: Metrics = request.app.state.metrics
     return Response(await asyncio.to_thread(found.text), media_type=found.content_type)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
@@ -45,6 +45,7 @@ from chatstore_cli.server.routes.store_query import (
     notes_of_session,
     readable_session,
     shown_notes,
+    store_router,
     wanted_tenants,
     zone_of,
 )
@@ -52,7 +53,7 @@ from chatstore_cli.wiring.artifacts import artifact_reader
 from chatstore_cli.wiring.labels import label_store, shown_labels
 from chatstore_cli.wiring.readable import readable_sessions
 
-router = APIRouter(prefix="/store", tags=["Stored sessions"])
+router = store_router()
 
 SessionId = Annotated[str, Path(description="The exact id of the session.", examples=["chat-5d1c07e2"])]
 QueriedId = Annotated[

@@ -7,13 +7,14 @@ from datetime import tzinfo
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from chatstore_cli.config.time_zones import time_zone
 from chatstore_cli.core.readers import find_session
+from chatstore_cli.core.similar import did_you_mean
 from chatstore_cli.domain.api_keys import Access
-from chatstore_cli.domain.errors import BadValue, NotFound
+from chatstore_cli.domain.errors import BadValue, NotFound, WrongUse
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
 from chatstore_cli.render.json_text import as_json
@@ -25,6 +26,7 @@ from chatstore_cli.wiring.stores import Stores
 
 _LONGEST = 1_000
 _LONGEST_CURSOR = 20_000
+_LONGEST_NAME = 60
 
 Layout = Annotated[str | None, Query(description="Only this layout.", examples=["workflow"], max_length=_LONGEST)]
 Tenant = Annotated[
@@ -48,6 +50,27 @@ Zone = Annotated[
     ),
 ]
 Cursor = Annotated[str | None, Query(description="The next_cursor of a page.", max_length=_LONGEST_CURSOR)]
+
+
+_OF_THE_GATE = frozenset({"access_token"})
+"""Parameters that no route has, and the gate may read."""
+
+
+def store_router() -> APIRouter:
+    """A router of chatstore's own routes. They reject unknown parameters.
+
+    A filter with a mistyped name would otherwise be ignored, and the answer would have every session.
+    """
+    return APIRouter(prefix="/store", tags=["Stored sessions"], dependencies=[Depends(_only_known_parameters)])
+
+
+async def _only_known_parameters(request: Request) -> None:
+    known = [each.alias for each in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known and name not in _OF_THE_GATE:
+            listed = f"Parameters are {', '.join(known)}." if known else "This route has no parameters."
+            what = f"The parameter {name[:_LONGEST_NAME]!r} is unknown."
+            raise WrongUse(what=what, hint=did_you_mean(name[:_LONGEST_NAME], known) or listed)
 
 
 class StoredJson(JSONResponse):

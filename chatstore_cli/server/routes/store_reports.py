@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from chatstore_cli.core.labels.checks import checked_tag
@@ -19,7 +19,7 @@ from chatstore_cli.domain.times import utc_now
 from chatstore_cli.render.json_text import as_json
 from chatstore_cli.render.rows.usage import usage_report_row
 from chatstore_cli.render.rows.usage_costs import beside_usage, prices_row
-from chatstore_cli.server.requests import Reader, Served, of_all_tenants
+from chatstore_cli.server.requests import COMMON_FIGURES, Reader, Served, of_all_tenants
 from chatstore_cli.server.routes.page_text import PageText, json_response
 from chatstore_cli.server.routes.store_answers import ServerStatus, UsageReport
 from chatstore_cli.server.routes.store_query import (
@@ -33,6 +33,7 @@ from chatstore_cli.server.routes.store_query import (
     Workflow,
     Zone,
     shown_notes,
+    store_router,
     wanted_tenant,
     zone_of,
 )
@@ -41,7 +42,7 @@ from chatstore_cli.wiring.prices import price_table
 from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.usage import usage_sums
 
-router = APIRouter(prefix="/store", tags=["Stored sessions"])
+router = store_router()
 
 _GROUPINGS = ", ".join(UsageGrouping)
 
@@ -118,7 +119,7 @@ async def usage(
 @router.get("/status")
 async def status(services: Served, access: Reader) -> ServerStatus:
     """Report what the server records and stores, of all tenants together: the queue, the worker's counters, and open sockets."""
-    of_all_tenants(access)
+    of_all_tenants(access, COMMON_FIGURES)
     worker = services.worker
     stats = None if worker is None else worker.stats()
     figures = ("queue_depth", "flushed", "skipped", "quarantined", "lost", "flush_latency_p50", "flush_latency_p99")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from chatstore_cli.core.choices import require_known_role
@@ -36,6 +36,7 @@ from chatstore_cli.server.routes.store_query import (
     Zone,
     readable_session,
     shown_notes,
+    store_router,
     wanted_tenant,
     zone_of,
 )
@@ -43,7 +44,7 @@ from chatstore_cli.wiring.labels import label_store
 from chatstore_cli.wiring.readable import readable_sessions
 from chatstore_cli.wiring.search import message_searchers
 
-router = APIRouter(prefix="/store", tags=["Stored sessions"])
+router = store_router()
 
 _LARGEST_PAGE = 200
 _TIME_OF_A_PAGE = 0.5

@@ -13,7 +13,7 @@ from fastapi import APIRouter, WebSocket
 from chatstore_cli.domain.errors import ChatstoreError
 from chatstore_cli.domain.responding import Event
 from chatstore_cli.server.errors.error_bodies import refusal_of, unexpected
-from chatstore_cli.server.requests import services_of
+from chatstore_cli.server.requests import FLAT_MESSAGES, services_of
 from chatstore_cli.server.routes.chat import read_history
 from chatstore_cli.server.services import Services
 from chatstore_cli.server.sockets.frames import Frames, InvalidFrame, accepted
@@ -35,7 +35,7 @@ async def chat_socket(socket: WebSocket) -> None:
     session_id = socket.query_params.get("session_id") or str(uuid.uuid4())
     if socket.state.access.tenants is not None:
         await socket.accept()
-        await socket.close(1008, "The key is limited to tenants, and flat messages have no tenant.")
+        await socket.close(1008, FLAT_MESSAGES)
         return
     slow = {"type": "error", "message": "Error: the client reads too slowly.", "status": "error"}
     async with accepted(socket, services.connections, {**slow, "session_id": session_id}) as frames:
