@@ -92,7 +92,7 @@ def _sessions(context: typer.Context, layout: str | None = None) -> list[Session
         layout = "threads"
     invocation = _quiet(context)
     stores, layout = invocation.stores, layout or context.params.get("layout")
-    if stores.uses_mongo(layout) and _is_stopped(invocation):
+    if stores.uses_mongo(layout) and is_stopped(invocation):
         if not stores.uses_postgres(layout):
             return []
         layout = "threads"
@@ -105,7 +105,7 @@ def _sessions(context: typer.Context, layout: str | None = None) -> list[Session
             with suppress(ChatstoreError):
                 found.extend(reader.newest_first(query, None, NEWEST))
 
-    return found if _in_time(invocation, read) else []
+    return found if answered_in_time(invocation, read) else []
 
 
 def _agents(context: typer.Context) -> list[str]:
@@ -113,7 +113,7 @@ def _agents(context: typer.Context) -> list[str]:
     from chatstore_cli.wiring.agents import agent_registry
 
     invocation = _quiet(context)
-    if _is_stopped(invocation):
+    if is_stopped(invocation):
         return []
     registry = agent_registry(invocation.stores)
     found: list[str] = []
@@ -124,7 +124,7 @@ def _agents(context: typer.Context) -> list[str]:
         page = registry.list_agents(tenant_id=tenant, limit=NEWEST, deleted=deleted, with_config=False)
         found.extend(agent.agent_id for agent in page.agents)
 
-    return found if _in_time(invocation, read) else []
+    return found if answered_in_time(invocation, read) else []
 
 
 def _quiet(context: typer.Context) -> Invocation:
@@ -135,23 +135,24 @@ def _quiet(context: typer.Context) -> Invocation:
     return invocation
 
 
-def _is_stopped(invocation: Invocation) -> bool:
+def is_stopped(invocation: Invocation) -> bool:
     """Whether the server is the embedded one and does not run. To start it would take too long."""
     return invocation.settings.mongo.uri == "embedded" and not invocation.stores.embedded.status().running
 
 
-def _in_time(invocation: Invocation, read: Callable[[], None]) -> bool:
-    """Whether the database answered in time. A thread asks it, because nothing else ends the look-up of a host's name."""
+def answered_in_time(invocation: Invocation, read: Callable[[], None], seconds: float | None = None) -> bool:
+    """Whether the database answered in this time (default: SECONDS). A thread asks it, because nothing else ends the look-up of a host's name."""
     answered = []
+    limit = SECONDS if seconds is None else seconds
 
     def ask() -> None:
-        with suppress(Exception), invocation.stores.within(SECONDS):
+        with suppress(Exception), invocation.stores.within(limit):
             read()
             answered.append(True)
 
     thread = Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(SECONDS)
+    thread.join(limit)
     return bool(answered)
 
 

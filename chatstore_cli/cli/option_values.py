@@ -6,11 +6,13 @@ that are text, numbers, flags and choices do not need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, get_args, get_origin
 
 import typer
+
+from chatstore_cli.render.output_format import ROW_FORMATS, OutputFormat
 
 
 def use_plain_converters(parameters: list[Any]) -> list[Any]:
@@ -67,11 +69,23 @@ def _choice(kind: type[Enum], value: Any, param: Any, ctx: Any) -> Enum:
             return choice
     from chatstore_cli.core.choices import not_one_of
 
-    error = not_one_of(max(param.opts, key=len), str(value), [choice.value for choice in kind])
+    known: Sequence[Enum] = list(kind)
+    if kind is OutputFormat and not _may_print_html(ctx.command):
+        known = ROW_FORMATS
+    error = not_one_of(max(param.opts, key=len), str(value), [choice.value for choice in known])
     flag = f"--{value}"  # such as --paused instead of --status paused
     if any(flag in other.opts and other.is_flag for other in ctx.command.params):
         error.hint = f"Use the option {flag}."
     raise error
+
+
+def _may_print_html(command: Any) -> bool:
+    """Whether HTML may be printed: by a command with --full, or by the command of a group that is named after the option.
+
+    A group that is a command itself, such as usage, has no command that prints HTML.
+    """
+    is_group = hasattr(command, "commands") and not command.invoke_without_command
+    return is_group or any("--full" in parameter.opts for parameter in command.params)
 
 
 def _range_in_words(low: float | None, high: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,15 @@ def new_file(path: Path, *, force: bool, private: bool = False) -> Iterator[Bina
     """A file to be written, which appears at `path` if the block ends without an error, and not otherwise.
 
     Only its owner can read a `private` file. With `force` it replaces an existing file; a link is followed first. Raises
-    Conflict if the path exists and `force` is false, WrongUse if it is not a file, NotFound if the folder does not
-    exist, NotAllowed and ChatstoreError if the file cannot be written.
+    WrongUse if the path is a folder, a pipe or a device, Conflict if it exists and `force` is false, NotFound if its
+    folder does not exist, NotAllowed and ChatstoreError if the file cannot be written.
     """
     path = path.resolve() if force else path
-    if force and path.exists() and not path.is_file():
-        raise WrongUse(what=f"{path} is not a regular file, so it is not replaced.")
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        raise WrongUse(what=f"{path} is a folder.", hint="Name a file.")
+    if mode and not stat.S_ISREG(mode):
+        raise WrongUse(what=f"{path} is not a regular file, so it is not replaced.", hint="Name another file.")
     if not force and os.path.lexists(path):
         raise _exists(path)
     if not path.parent.is_dir():
@@ -70,6 +74,14 @@ def _link(beside: Path, path: Path) -> bool:
 
 def _exists(path: Path) -> Conflict:
     return Conflict(what=f"{path} already exists.", hint="Name another file, or overwrite it with --force.")
+
+
+def _mode(path: Path) -> int:
+    """What the path is, as in `st_mode`; 0 if it does not exist or cannot be looked up."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _umask() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,18 +138,26 @@ def session_named(folder: Path, journal: Path) -> str:
 
 
 def journals_by_session(folder: Path) -> Counter[str]:
-    """How many journals each session has in a folder, by their names. Empty journals do not count.
+    """How many journals each session has in a folder, by their names as in `journals_of`. Empty journals do not count.
 
-    A name that is not an escaped id counts for the id that it may be. A subfolder that cannot be read is left out.
+    A subfolder that cannot be read is left out.
     """
     numbers: Counter[str] = Counter()
     folder = folder.resolve()
     for path in scan_folder(folder, IgnoredCount(), on_error=lambda _: None):
-        name = read_journal_name(path.name)
-        with suppress(OSError):
-            if name is not None and path.stat().st_size:
-                numbers.update({name.stem, session_named(folder, path)})
+        if not is_empty(path):
+            name = read_journal_name(path.name) if path.parent == folder else None
+            names = {session_of(folder, path), None if name is None else name.stem}
+            numbers.update(each for each in names if each is not None)
     return numbers
+
+
+def is_empty(path: Path) -> bool:
+    """Whether the file has no bytes, or does not exist any more."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _is_circle(place: Path, folder: Path) -> bool:

@@ -67,6 +67,18 @@ def journals_by_session(settings: Settings) -> Mapping[str, int]:
     return count(Path(settings.mongo.cache.disk_path))
 
 
+def number_of_journals(settings: Settings, session_id: str) -> int:
+    """The same for one session: that is quicker, unless many sessions are asked for."""
+    from chatstore_cli.domain.errors import BadValue
+    from chatstore_cli.files.journal_folders import is_empty
+    from chatstore_cli.files.session_names import journals_of
+
+    try:
+        return sum(not is_empty(path) for path in journals_of(Path(settings.mongo.cache.disk_path), session_id))
+    except BadValue:  # an id that no journal can have
+        return 0
+
+
 def bookkeeping_notices(folders: Iterable[str]) -> list[str]:
     """For each folder of journals whose bookkeeping belongs to another user: where this user's ledger is, and why."""
     from chatstore_cli.files.state_folder import unusable_bookkeeping

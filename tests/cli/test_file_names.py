@@ -59,3 +59,24 @@ def test_a_format_that_was_chosen_is_written_with_a_notice(chatstore: Chatstore,
     for name in ("z.txt", "z", "z.jsonl"):
         done = chatstore("resume", "t-ferry", "--to", name)
         assert (done.code, "stands for" in done.err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "init", "--to"),
+        ("threads", "export", "t-ferry", "--to"),
+        ("sessions", "show", "t-ferry", "--full", "--to"),
+        ("sessions", "delete", "--layout", "threads", "--plan"),
+        ("usage", "--after", "start", "--cursor-to"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_is_not_a_file_to_write(chatstore: Chatstore, database: Any, arguments: tuple[str, ...]) -> None:
+    store_threads(database)
+    (chatstore.folder / "made").mkdir()
+    outcome = chatstore(*arguments, "made")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "made is a folder. Name a file." in outcome.err
+    assert "--force" not in outcome.err
+    assert list((chatstore.folder / "made").iterdir()) == []

@@ -85,3 +85,11 @@ def test_the_status_paused_is_an_option(chatstore: Chatstore) -> None:
         assert outcome.code == 2
         assert outcome.err.endswith("unknown. Use the option --paused.\n")
     assert "--paused" not in chatstore("usage", "--status", "paused").err  # which does not have this option
+
+
+def test_html_is_offered_only_if_the_command_may_print_it(chatstore: Chatstore) -> None:
+    for arguments in (("sessions", "show", "x", "--full", "-o", "xml"), ("-o", "xml", "sessions", "show", "x")):
+        assert "html" in chatstore(*arguments).err
+    for arguments in (("sessions", "list", "-o", "xml"), ("resume", "x", "-o", "xml"), ("usage", "-o", "htm")):
+        outcome = chatstore(*arguments)
+        assert (outcome.code, "jsonl" in outcome.err, "html" in outcome.err) == (2, True, False)

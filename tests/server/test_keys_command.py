@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,40 @@ def test_a_read_only_run_creates_and_revokes_nothing(command, file):
     for arguments in (["create", "--name", "y"], ["revoke", str(created["key_id"])]):
         assert command("serve", "keys", *arguments, "--read-only").code == 4
     assert file.read_bytes() == before
+
+
+def test_a_second_key_of_a_name_is_created_with_a_notice(command):
+    first = create(command, "--name", "support")
+    assert "name" not in command("serve", "keys", "create", "--name", "other").err
+    done = command("serve", "keys", "create", "--name", "support", "-o", "json")
+    assert (done.code, f"1 other key has the name 'support': {first['key_id']}." in done.err) == (0, True), done.err
+    assert json.loads(done.out)["key_id"] != first["key_id"]
+
+
+def test_a_key_cannot_be_revoked_by_its_name_and_the_error_lists_the_ids(command):
+    """Several keys may have the name, so it must not revoke one of them."""
+    first = create(command, "--name", "support")["key_id"]
+    done = command("serve", "keys", "revoke", "support")
+    assert (done.code, f"This is the name of 1 key. The id is {first}." in done.err) == (3, True), done.err
+    second = create(command, "--name", "support")["key_id"]
+    done = command("serve", "keys", "revoke", "support")
+    assert (done.code, f"This is the name of 2 keys. The ids are {first}, {second}." in done.err) == (3, True), done.err
+    assert len(json.loads(command("serve", "keys", "list", "-o", "json").out)["items"]) == 2
+
+
+def test_a_tenant_that_no_session_has_is_a_notice_with_a_suggestion(chatstore, database):
+    now = datetime(2026, 2, 1, tzinfo=UTC)
+    row = {"chat_id": "s", "enterprise_id": "acme", "user_id": "u", "status": 0, "created_at": now, "updated_at": now}
+    database.chat_sessions.insert_one({"_id": "s", **row, "messages": []})
+    arguments = ("serve", "keys", "create", "--name", "a", "--tenant", "acme")
+    assert "tenant" not in chatstore(*arguments).err
+    done = chatstore(*arguments, "--tenant", "acmee", "-o", "json")
+    created = json.loads(done.out)
+    assert (done.code, created["tenants"]) == (0, ["acme", "acmee"])
+    assert "No session has the tenant 'acmee'. Did you mean 'acme'?" in done.err
+    assert f"chatstore serve keys revoke {created['key_id']}" in done.err
+    away = chatstore(*arguments, "--tenant", "acmee", "--uri", "mongodb://127.0.0.1:9")
+    assert (away.code, "No session has" in away.err, "Traceback" in away.err) == (0, False, False)
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------

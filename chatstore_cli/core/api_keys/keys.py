@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from chatstore_cli.domain.api_keys import Access, ApiKey, ApiKeyStore, NewKey, Right
 from chatstore_cli.domain.errors import BadValue, NotFound
+from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.domain.times import Clock, utc_now
 
 PREFIX = "chatstore_"
@@ -69,7 +70,11 @@ class ApiKeys:
         def without(keys: Sequence[ApiKey]) -> list[ApiKey]:
             revoked[:] = [key for key in keys if key.key_id == key_id]
             if not revoked:
+                named = [key.key_id for key in keys if key.name == key_id.strip()]
                 hint = "To list the ids of keys, run: chatstore serve keys list"
+                if named:
+                    ids = f"ids are {', '.join(named)}" if len(named) > 1 else f"id is {named[0]}"
+                    hint = f"This is the name of {quantity(len(named), 'key')}. The {ids}."
                 raise NotFound(kind_of_thing="key", name=key_id, where="", hint=hint)
             return [key for key in keys if key.key_id != key_id]
 

@@ -5,6 +5,8 @@ The keys are the output of -o json: they change only with a line in the changelo
 
 from __future__ import annotations
 
+import shlex
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from chatstore_cli.domain.quantities import quantity
@@ -84,6 +86,14 @@ def _collections(value: Any) -> str:
     return ", ".join(f"{count(each['documents'])} of {each['collection']}" for each in value)
 
 
+def _as_options(filters: Mapping[str, str]) -> str:
+    """The filters as words of a command line. A plan file has `True` as the value of an option without a value."""
+    words = ([name] if name in _FLAGS and text == "True" else [name, text] for name, text in filters.items())
+    return shlex.join(chain.from_iterable(words))
+
+
+_FLAGS = {"--paused", "--everything"}
+
 DELETION_COLUMNS = (
     Column("session_id", "SESSION", whole=True),
     Column("layout", "LAYOUT", whole=True, spare=1),
@@ -95,7 +105,7 @@ PLAN_FIELDS = (
     Column("file", "Plan"),
     Column("target", "Target"),
     Column("created_at", "Created", is_time=True),
-    Column("filters", "Filters", show=lambda value: " ".join(f"{name} {text}" for name, text in value.items())),
+    Column("filters", "Filters", show=_as_options),
     Column("keep_usage", "Usage kept"),
     Column("sessions", "Sessions", show=count),
     Column("documents", "Documents", show=_collections),

@@ -236,10 +236,12 @@ def test_a_folder_that_is_missing_is_named(chatstore: Chatstore, chats: Any) -> 
 def test_only_a_regular_file_is_replaced(chatstore: Chatstore, chats: Any) -> None:
     (chatstore.folder / "folder").mkdir()
     os.mkfifo(chatstore.folder / "pipe")
-    for target in ("folder", "pipe"):
-        done = chatstore("resume", RESUMED, "--to", target, "--force")
-        assert done.code == 2
-        assert "is not a regular file" in done.err
+    for target, what in (("folder", "folder is a folder. Name a file."), ("pipe", "pipe is not a regular file")):
+        for more in ([], ["--force"]):
+            done = chatstore("resume", RESUMED, "--to", target, *more)
+            assert done.code == 2
+            assert what in done.err
+            assert "--force" not in done.err
     assert stat.S_ISFIFO((chatstore.folder / "pipe").stat().st_mode)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, group
 from chatstore_cli.cli.invocation import Invocation
+from chatstore_cli.cli.key_notices import notices_of_new_key
 from chatstore_cli.domain.api_keys import Right
 from chatstore_cli.domain.errors import ExitCode
 from chatstore_cli.render.listing import Listing, Record
@@ -40,13 +41,16 @@ def create(
     """Create a key and print it. The key is shown only now: the server stores only a digest of it.
 
     A running server accepts the key at once. A key that is limited to tenants cannot read what has no tenant, such as
-    flat messages.
+    flat messages. A tenant need not have sessions yet: the command prints a notice if the database answers quickly.
     """
     invocation = Invocation(context)
     invocation.reject_read_only()
-    created = api_keys(invocation.settings).create(name, right, tenant or None)
+    keys = api_keys(invocation.settings)
+    created = keys.create(name, right, tenant or None)
     invocation.emit(Record(NEW_KEY_FIELDS, new_key_row(created)))
     invocation.say("Copy the key now. It cannot be shown again.")
+    for notice in notices_of_new_key(invocation, created.key, keys.all()):
+        invocation.say(notice)
 
 
 @command(app, "list", examples=["chatstore serve keys list"], exits=[ExitCode.NOT_ALLOWED])

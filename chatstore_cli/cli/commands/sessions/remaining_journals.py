@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chatstore_cli.domain.quantities import quantity
 from chatstore_cli.wiring.history import FLAT_MESSAGES
-from chatstore_cli.wiring.journals import journals_by_session
+from chatstore_cli.wiring.journals import journals_by_session, number_of_journals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from chatstore_cli.cli.invocation import Invocation
     from chatstore_cli.domain.labels import SessionRef
 
+_FEW = 20
+"""The sessions that are looked up one by one. For more, one scan of the folder is quicker."""
 _TO_REMOVE = "chatstore cache prune --deleted --older-than 0s"
 
 
@@ -23,17 +25,21 @@ class RemainingJournals:
 
     def __init__(self, invocation: Invocation) -> None:
         self._invocation = invocation
-        self._journals = 0
+        self._sessions = self._journals = 0
 
     @cached_property
     def _by_session(self) -> Mapping[str, int]:
-        """Read once, when the first session of flat messages is counted: the folder may have many journals."""
         return journals_by_session(self._invocation.settings)
 
     def add(self, session: SessionRef) -> None:
         """Count the journals of a session. Only flat messages have journals."""
-        if session.layout == FLAT_MESSAGES:
+        if session.layout != FLAT_MESSAGES:
+            return
+        self._sessions += 1
+        if self._sessions > _FEW:
             self._journals += self._by_session.get(session.session_id, 0)
+        else:
+            self._journals += number_of_journals(self._invocation.settings, session.session_id)
 
     def say(self, *, dry_run: bool = False) -> None:
         """Print the notice, if there are any."""

@@ -220,6 +220,16 @@ def test_rows_of_a_list_are_read_from_stdin(chatstore: Chatstore, database: Data
     assert database["chat_messages"].count_documents({"session_id": "w-1"}) == 1
 
 
+def test_a_plan_shows_its_filters_as_words_of_a_command_line(
+    chatstore: Chatstore, database: Database[dict[str, Any]]
+) -> None:
+    store_workflow(database, "w-1", user_id="ana k", paused=True)
+    for number, filters in enumerate((("--user", "ana k", "--paused"), ("--user", "ana k", "--everything"))):
+        outcome = chatstore("sessions", "delete", *filters, "--plan", f"{number}.jsonl")
+        [shown] = (line for line in outcome.out.splitlines() if line.startswith("Filters"))
+        assert shown.split(maxsplit=1)[1] == f"--user 'ana k' {filters[-1]}"
+
+
 def test_an_empty_stdin_deletes_nothing(chatstore: Chatstore, database: Database[dict[str, Any]]) -> None:
     store_all(database)
     junk = chatstore("sessions", "list", "--tag", "junk", "-o", "jsonl").out

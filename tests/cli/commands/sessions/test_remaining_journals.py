@@ -69,3 +69,20 @@ def test_sessions_without_journals_have_no_notice(
         assert "journal" not in chatstore("sessions", "delete", session, "--dry-run").err
         deleted = chatstore("sessions", "delete", session, "--yes")
         assert (deleted.code, "journal" in deleted.err) == (0, False)
+
+
+def test_many_sessions_are_counted_in_the_same_way_as_a_few(chatstore: Chatstore, cache: LocalChatCache) -> None:
+    long = "long " * 100  # whose journal is in a folder
+    cache.record_chat_event(long, "user", "hello")
+    for number in range(25):
+        cache.record_chat_event(f"Many/{number}", "user", "hello")
+    plain = json.loads((chatstore.folder / FOLDER / "b.jsonl").read_text()) | {"session_id": "Plain"}
+    (chatstore.folder / FOLDER / "Plain.jsonl").write_text(json.dumps(plain) + "\n")
+    assert chatstore("flush-cache").code == 0
+    for names, journals in (([long, "Plain", "Ana/1", "b"], 5), ([f"Many/{number}" for number in range(25)], 25)):
+        planned = chatstore("sessions", "delete", *names, "--dry-run")
+        assert f"The text would remain in {journals} journals" in planned.err
+    assert (
+        "The text would remain in 30 journals"
+        in chatstore("sessions", "delete", "--layout", "messages", "--dry-run").err
+    )
