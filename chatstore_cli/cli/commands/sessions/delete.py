@@ -126,7 +126,7 @@ def delete(
     if apply is not None:
         if given or ids or plan or layout or stdin or keep_usage or dry_run or everything:
             hint = "Leave out the other options, except --yes."
-            raise WrongUse(what="--apply deletes the sessions that the plan names, and no others.", hint=hint)
+            raise WrongUse(what="--apply deletes only what the plan names.", hint=hint)
         apply_plan_file(invocation, apply, yes=yes)
     elif plan is not None and dry_run:
         raise WrongUse(
@@ -134,9 +134,7 @@ def delete(
         )
     elif everything and (ids or stdin or layout or user is None or given.keys() - {"--user", "--tenant"}):
         hint = "Give --user, and --tenant if two tenants have a user with this id."
-        raise WrongUse(
-            what="--everything deletes all data of one user, so other filters and ids cannot be used.", hint=hint
-        )
+        raise WrongUse(what="--everything deletes all data of one user.", hint=hint)
     elif sum((bool(ids), stdin, bool(given))) > 1:
         raise WrongUse(what="Ids, --stdin and filters exclude each other.", hint="Name the sessions in one way.")
     elif len(ids) == 1 and plan is None:
