@@ -22,8 +22,8 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="NAME,...",
-        help="Show these columns in this order: their headings, or keys of -o json such as session_id,usage.cost. JSON and "
-        "YAML keep all keys.",
+        help="Show these columns in this order, named by heading or by key of -o json, such as session_id,usage.cost. JSON "
+        "and YAML keep all keys.",
     ),
 ]
 
@@ -46,7 +46,7 @@ def chosen_columns(columns: Sequence[Column], names: str | None) -> Sequence[Col
 
 
 def _named(name: str, columns: Sequence[Column]) -> Column | None:
-    """The column with this key, otherwise with this heading. A key alone has its own value, without what a table adds."""
+    """The column with this key, otherwise with this heading. If it is named by its key, its cells have that value only."""
     typed = name.casefold()
     for column in columns:
         if column.key.casefold() == typed:

@@ -1,4 +1,4 @@
-"""--dry-run, for the commands that change something after a plan: its option, its begin, and what follows the plan."""
+"""The option --dry-run of the commands that show a plan before they change something."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from chatstore_cli.cli.invocation import Invocation
 
 NOTHING_IS_DELETED = "nothing is deleted"
-"""What a dry run does not do."""
+"""The note of a dry run beside the target."""
 NOTHING_CHANGES = "nothing changes"
 PLANNED = "planned"
 """The `result` of everything that a dry run lists."""

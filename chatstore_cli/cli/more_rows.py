@@ -22,7 +22,7 @@ def more_rows_notice(listing: Listing, *, has_all: bool) -> str | None:
 
 
 def shows_next_page(listing: Listing, output: OutputFormat | None) -> bool:
-    """Whether the rows in this format are followed by the value that the notice would have."""
+    """Whether this format has the next cursor beside the rows, so that the notice is not needed."""
     return listing.next_page is not None and output in (OutputFormat.JSON, OutputFormat.YAML)
 
 

@@ -23,7 +23,7 @@ _FIELDS: Mapping[str, Sequence[str]] = {
     "version": ("version_id", "versionId"),
     "version_id": ("versionId",),
 }
-"""The names that the library and stored documents have for what a command names by a parameter."""
+"""For each parameter of a command, the names that the library and stored documents use for its value."""
 
 
 def name_parameters(error: WrongUse, parameters: Sequence[Any]) -> None:
@@ -34,7 +34,7 @@ def name_parameters(error: WrongUse, parameters: Sequence[Any]) -> None:
     for parameter in parameters:
         if found[0] == parameter.name or found[0] in _FIELDS.get(parameter.name, ()):
             what = error.message[found.end() :]
-            # A command has no parameter of the library's names without a value: the shell gave it an empty one.
+            # The library reports an empty value as missing. On the command line it was given, and is empty.
             message = _shown(parameter) + (" is empty" if what.rstrip(".") == " is required" else what)
             error.message = message if message.endswith((".", "?", "!", ":")) else f"{message}."
             return

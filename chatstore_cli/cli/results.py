@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ResultWriter:
-    """Writes the results of one run, and what a result does not show: hidden columns and further rows."""
+    """Writes the results of one run, and notices about hidden columns and further rows."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ResultWriter:
             self._say(f"Hidden columns: {', '.join(written.hidden)}. Use {ways} a wider terminal.")
         if written.escaped_id is not None:
             self._say(
-                "Invisible characters of ids are shown as escapes. -o json has the exact ids. In Bash and Zsh, the first "
+                "Invisible characters in ids are shown as escapes. -o json prints the exact ids. In Bash and Zsh, the first "
                 f"such id is: {written.escaped_id}"
             )
         return written

@@ -40,7 +40,7 @@ def zone_names() -> tuple[str, ...]:
 
 
 def _similar(name: str, known: dict[str, str]) -> list[str]:
-    """At most two zones: those of that city, else those with a similar name, else those of a city with one."""
+    """At most two zones: those of that city, else those with a similar name, else those of a city with a similar one."""
     from difflib import get_close_matches
 
     city = name.lower().replace(" ", "_")

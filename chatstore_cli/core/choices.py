@@ -17,7 +17,7 @@ _UNREADABLE_ROLE = "unknown"
 def not_one_of(name: str, value: str, known: Iterable[str], *, expected: str | None = None) -> BadValue:
     """The error that the value of an option or parameter is not one of the known ones.
 
-    `expected` describes the values, if that is more than the known ones.
+    `expected` describes the values, if the known ones do not describe all of them.
     """
     words = [str(word) for word in known]  # the words of an enumeration are shown as text
     shown = value[:_LONGEST_SHOWN]

@@ -247,7 +247,7 @@ class NotAllowed(ChatstoreError):
 class MissingRight(NotAllowed):
     """{what}"""
 
-    # The user of the database has logged in and has no right to this operation. Code that can do without it catches this.
+    # The database user has logged in, but has no right to this operation. Code that can do without the operation catches it.
 
 
 class Unreachable(ChatstoreError):

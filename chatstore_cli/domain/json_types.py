@@ -14,5 +14,5 @@ _WORDS: dict[type, str] = {
 
 
 def type_in_words(value: object) -> str:
-    """The type as a file of JSON has it, such as `a list`; for other types their names in Python."""
+    """The type as JSON names it, such as `a list`; for other types their names in Python."""
     return _WORDS.get(type(value), type(value).__name__)

@@ -18,15 +18,15 @@ class SharedId:
     field: str
     session_id: str
     documents: tuple[str, ...]
-    """The texts of their `_id`s, the one that is read first: at most MOST_NAMED, and then there may be more."""
+    """Their `_id`s as text, at most MOST_NAMED; if there are so many, more may exist. The first document is read."""
 
     def rejection(self) -> Conflict:
         """The error of a command that would change one of the documents."""
         return Conflict(
             what=f"{self.collection} has several documents with the {self.field} {self.session_id!r}, so it is not clear "
-            f"which one is meant. Their _id: {self._named}.",
-            hint=f"Give each document a {self.field} of its own. The unique index that chatstore indexes apply creates "
-            "prevents this.",
+            f"which one is meant. Their _ids: {self._named}.",
+            hint=f"Give each document a {self.field} of its own. Then run chatstore indexes apply: the unique index that it "
+            "creates prevents such documents.",
         )
 
     def note(self) -> str:
@@ -34,7 +34,7 @@ class SharedId:
         number = f"{MOST_NAMED} or more" if len(self.documents) >= MOST_NAMED else str(len(self.documents))
         return (
             f"{self.collection} has {number} documents with the {self.field} {self.session_id!r}. Only the one with the _id "
-            f"{self.documents[0]} is shown. All _id: {self._named}."
+            f"{self.documents[0]} is shown. All _ids: {self._named}."
         )
 
     @property

@@ -51,9 +51,10 @@ def date_in_period(query: SessionQuery) -> Document:
 
 
 def perhaps_in_period(query: SessionQuery, field: str) -> list[Document]:
-    """Conditions that each document meets whose time may be in the period of a query; none if it has no period.
+    """Conditions that every document meets whose time may be in the period of a query; none if the query has no period.
 
-    If `field` is a date, it is that time. If it is not, the time is in another field, so such documents meet them too.
+    The time is `field` if that is a date, and another field otherwise. So documents without a date in `field` meet the
+    conditions too.
     """
     if query.since is None and query.until is None:
         return []

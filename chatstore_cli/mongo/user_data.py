@@ -69,9 +69,9 @@ class MongoUserData:
         return parts
 
     def _usage(self, use: Callable[[Collection[Any], Document], int]) -> list[StoredPart]:
-        """Count or delete the rows of the ledger that name the user, but those of the user's sessions, and daily sums.
+        """Count or delete the user's rows of the ledger that belong to no session of the user, and their daily sums.
 
-        The sums of a session come first, because the rows name it. Sums that include rows of others are left.
+        The sums of a session are deleted before its rows, which name it. Sums that include rows of other users remain.
         """
         if self._keep_usage:
             return []

@@ -96,7 +96,7 @@ class Listing:
     one line per field. `live` rows are written as they come: YAML has a document for each. `streamed` rows are one list
     that is written in little memory; after the last one `cursor_after` returns the cursor for the next page, and
     `beside_after` the keys beside them. `is_truncated`: there are more rows than these, which no cursor continues; `rest`
-    is what shows them, if that is not a higher --limit. `next_option` is what shows the next page, if that is not --cursor.
+    names what shows them, if that is not a higher --limit. `next_option` shows the next page, if --cursor does not.
     `of_total` returns how many there are in all, as a sentence; it is called when a table was written, because counting may
     take a moment.
     """

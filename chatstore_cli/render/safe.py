@@ -47,7 +47,7 @@ def sanitize_id(text: str) -> str:
 
 
 def shell_word(text: str) -> str | None:
-    """An id as a word that Bash and Zsh read as it is stored, such as `$'a\\tb'`; None if a table shows the id as it is."""
+    """An id in quotes that Bash and Zsh read as the stored id, such as `$'a\\tb'`; None if a table shows the id as it is."""
     shown = sanitize_id(text)
     if shown == text or "\0" in text:  # no argument of a program can have NUL
         return None

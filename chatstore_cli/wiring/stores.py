@@ -176,8 +176,8 @@ class Stores(Databases):
     ) -> list[SessionReader]:
         """The readers of every layout, or of the named one. Raises NotFound, and BadValue if it is off.
 
-        With `used_for_long` they notice at once when a missing collection is created; others may take some seconds. Errors
-        name what the command accepts beside layouts.
+        With `used_for_long` they notice at once when a missing collection is created; others may take some seconds.
+        `accepted` are the words besides layouts that the command accepts; errors name them too.
         """
         if not self.uses_mongo(layout):
             return [self._postgres_reader()]

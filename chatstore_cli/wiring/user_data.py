@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def user_data(stores: Stores, user_id: str, tenant_id: str | None, *, keep_usage: bool) -> UserData | None:
-    """What is stored about a user outside sessions, to delete it; None without MongoDB, which has all of it."""
+    """What is stored about a user outside sessions, to delete it; None if MongoDB, which stores all of it, is not used."""
     if not stores.uses_mongo():
         return None
     from chatstore_cli.mongo.user_data import MongoUserData
@@ -26,7 +26,7 @@ def user_data(stores: Stores, user_id: str, tenant_id: str | None, *, keep_usage
 def left_of_user(stores: Stores, user_id: str, tenant_id: str | None, *, everything: bool = False) -> list[str]:
     """The kinds of data that exist, each with the command that lists it. Data that cannot be read is left out.
 
-    If `everything` was deleted, only states are left, and only with a tenant, which they do not have.
+    If `everything` was deleted, only states can be left: they have no tenant, so a deletion with a tenant keeps them.
     """
     if not stores.uses_mongo() or (everything and tenant_id is None):
         return []

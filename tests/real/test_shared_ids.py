@@ -129,9 +129,9 @@ def test_reading_names_the_one_that_is_shown_and_the_others_on_stderr(
     first, second = shared[0]["_id"], shared[1]["_id"]
     assert result.code == 0
     notices = [line for line in result.err.splitlines() if "has 2 documents with the chat_id 'd-1'" in line]
-    assert [f"Only the one with the _id {first} is shown. All _id: {first}, {second}." in line for line in notices] == [
-        True
-    ]
+    assert [
+        f"Only the one with the _id {first} is shown. All _ids: {first}, {second}." in line for line in notices
+    ] == [True]
     database["chat_sessions"].delete_one({"_id": second})
     alone = chatstore(*arguments)
     assert alone.out == result.out

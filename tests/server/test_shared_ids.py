@@ -23,7 +23,7 @@ def shared(tmp_path_factory, mongod, module_database) -> Iterator[tuple[Served, 
 def test_a_session_has_a_note_for_keys_that_see_every_tenant(shared):
     server, (first, second) = shared
     notes = server.client.get("/store/sessions/d-1", headers=server.key()).json()["notes"]
-    assert [f"Only the one with the _id {first} is shown. All _id: {first}, {second}." in each for each in notes] == [
+    assert [f"Only the one with the _id {first} is shown. All _ids: {first}, {second}." in each for each in notes] == [
         True
     ]
     assert server.client.get("/store/sessions/d-1", headers=server.key("acme")).json()["notes"] == []

@@ -14,7 +14,7 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.demo_samples import chosen_demo, load_samples
-from chatstore_cli.cli.dry_runs import confirmed, dry_run_option
+from chatstore_cli.cli.dry_runs import confirmed
 from chatstore_cli.cli.extras import can_check_server
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.option_conflicts import reject_options_without
@@ -50,7 +50,9 @@ def demo(
     context: typer.Context,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the demo's database and folder.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove, do not ask for confirmation.")] = False,
-    dry_run: Annotated[bool, dry_run_option("removed", "remove")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --remove, list what would be removed, and remove nothing.")
+    ] = False,
     folder: Annotated[
         Path | None,
         typer.Option(

@@ -192,6 +192,11 @@ class DemoSetup:
         commands = [
             shlex.join(["chatstore", "demo", *options, "--remove", "--yes"]),
             "unset CHATSTORE_CONFIG" if is_demos else f"export CHATSTORE_CONFIG={shlex.quote(own)}",
+            *(
+                f"export {name}={shlex.quote(outer[name])}"
+                for name, folder in self.own_folders().items()
+                if outer.get(name, folder) != folder
+            ),
         ]
         if self.uri == "embedded":
             commands.append(shlex.join(["chatstore", "db", "stop", *(["--config", config] if config else [])]))

@@ -1,4 +1,4 @@
-"""All hits of a search, page after page, in the memory of one page."""
+"""All hits of a search, page after page, with the memory of one page."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ are reported as already deleted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from chatstore_cli.core.labels.labelled import ref_of
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 MOST_PLANNED = 2_000_000
 """The most sessions of one plan."""
-
-
-def in_words(documents: Mapping[str, int]) -> str:
-    """Numbers of documents by collection, as text."""
-    texts = [f"{quantity(number, 'document')} of {collection}" for collection, number in documents.items()]
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts) or "no documents"
 
 
 def once_each(sessions: Iterable[Session]) -> Iterator[Session]:

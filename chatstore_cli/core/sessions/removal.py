@@ -9,7 +9,7 @@ from chatstore_cli.core.readers import find_session
 from chatstore_cli.core.usage.recorder import carry_over_counters
 from chatstore_cli.domain.errors import NotAllowed, NotFound
 from chatstore_cli.domain.labels import LabelStore, SessionRef
-from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.quantities import documents_in_words, quantity
 from chatstore_cli.domain.removal import SessionRemover, StoredPart, whose
 from chatstore_cli.domain.session import Session
 from chatstore_cli.domain.session_reader import SessionReader
@@ -34,13 +34,13 @@ class Removal:
     def plan(self) -> str:
         """The documents that would be deleted, in words."""
         kept = "" if self.kept_in is None else " Its usage is kept in the ledger."
-        documents = _in_words(self.parts)
+        documents = documents_in_words(self.parts)
         return f"{self._subject}: {documents} would be deleted. A later flush does not restore it.{kept}"
 
     def report(self, removed: Sequence[StoredPart]) -> str:
         """The documents that `carry_out` has deleted, in the words of the plan."""
         is_one = sum(part.documents for part in removed) == 1
-        return f"{self._subject}: {_in_words(removed)} {'was' if is_one else 'were'} deleted."
+        return f"{self._subject}: {documents_in_words(removed)} {'was' if is_one else 'were'} deleted."
 
     @property
     def _subject(self) -> str:
@@ -59,16 +59,6 @@ class Removal:
             return removed
         ref = SessionRef(self.layout, self.session_id)
         return [*removed, StoredPart(self.labels.collection, self.labels.remove(ref))]
-
-
-def _in_words(parts: Sequence[StoredPart]) -> str:
-    """Such as `2 documents of chat_threads and 1 document of session_labels`."""
-    texts = [
-        f"{part.documents:,} document{'' if part.documents == 1 else 's'} of {part.collection}"
-        for part in parts
-        if part.documents
-    ]
-    return " and ".join(texts) or "no document"
 
 
 def plan_removal(

@@ -29,7 +29,7 @@ _TEXTS: dict[str, Callable[[Session], str | None]] = {
 }
 SORT_FIELDS = (*_NUMBERS, *_TEXTS)
 THREAD_SORT_FIELDS = ("updated", "created", "messages", "title", "tenant", "user")
-"""Those that threads have."""
+"""The fields by which threads can be sorted."""
 _DIRECTIONS = {"asc": False, "desc": True}
 
 

@@ -43,7 +43,7 @@ OLDEST_SERVER, NEWEST_SERVER = (5, 0), (8, 99)
 LATE_DELETION = timedelta(minutes=5)
 """The server deletes expired documents once a minute."""
 MOST_COMPARED = 100_000
-"""Documents of a collection among which duplicates are looked for."""
+"""Documents of a collection that are compared to find duplicates."""
 _NOT_OURS = "it writes, and no collection of the database is chatstore's own"
 _NO_EXPIRY = "no collection exists whose documents expire"
 
@@ -229,7 +229,7 @@ class DatabaseChecks:
         not_yet = f"not created yet: {', '.join(absent)}" if absent else ""
         if wrong := [finding for finding in findings if is_finding(finding)]:
             names = shorten([f"{finding.collection}.{finding.name} {finding.state}" for finding in wrong])
-            hint = "Run chatstore indexes check for details, chatstore indexes apply to create them."
+            hint = "Run chatstore indexes check for details, and chatstore indexes apply to create missing ones."
             return failed("; ".join([names, *self._duplicates(wrong)]), hint)
         others = f"{', '.join(foreign)} not compared: mainly documents of another product" if foreign else ""
         unfit = f"{', '.join(unsuitable)} not compared: see the check collections" if unsuitable else ""
@@ -253,10 +253,10 @@ class DatabaseChecks:
             try:
                 found = None if seconds <= 0 else store.duplicates(spec, seconds, MOST_COMPARED)
             except ChatstoreError as error:  # the missing index is the finding
-                yield f"duplicates were not looked for: {error.message}"
+                yield f"the search for duplicates failed: {error.message}"
                 continue
             if found is None:
-                yield f"looking for duplicates in {spec.collection} took longer than {self.seconds:g} seconds"
+                yield f"the search for duplicates in {spec.collection} took longer than {self.seconds:g} seconds"
             elif found:
                 fields = ", ".join(field for field, _ in spec.keys)
                 yield f"{spec.collection} has duplicates of {fields}: {found}"

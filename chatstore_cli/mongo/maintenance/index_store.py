@@ -125,7 +125,9 @@ class MongoIndexStore:
         """A few values that several documents have, for the error that reports them."""
         try:
             found = self.duplicates(spec, _DUPLICATE_SEARCH_SECONDS)
-        except ChatstoreError as error:  # it only explains why none is named
+        except (
+            ChatstoreError
+        ) as error:  # the missing index is the error to report; this one explains why no value is named
             return f"several documents have the same value (looking up which ones failed: {error})"
         return found or "several documents have the same value (looking up which ones took too long)"
 

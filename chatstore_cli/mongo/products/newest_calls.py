@@ -62,9 +62,10 @@ def conditions_of(query: SessionQuery) -> list[Document]:
 
 
 def perhaps_stored_in_period(query: SessionQuery) -> list[Document]:
-    """Conditions that each call meets whose time may be in the period of a query; none if it has no period.
+    """Conditions that every call meets whose time may be in the period of a query; none if the query has no period.
 
-    An ObjectId is that time. If `_id` is not one, another field has it, so such calls meet them too.
+    An `_id` that is an ObjectId has the time. Calls with another `_id` have it in another field, so they meet the
+    conditions too.
     """
     if query.since is None and query.until is None:
         return []

@@ -49,7 +49,7 @@ class SessionCollection:
         return next(iter(self._found(session_id, fields, 1)), None)
 
     def locate_shared(self, session_id: str, fields: Document) -> Located | None:
-        """The same, and whether other documents have the id. A second query is sent only if there are others."""
+        """What `locate` returns, and whether other documents have the id. A second query is sent only if there are others."""
         rows = self._found(session_id, fields, 2)
         if not rows:
             return None

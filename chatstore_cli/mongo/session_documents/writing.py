@@ -66,7 +66,7 @@ class DocumentWriter:
         return self._computed(self.collection.locate(session_id, self._facts))
 
     def facts_shared(self, session_id: str) -> Located | None:
-        """The same, and whether other documents have the session's id."""
+        """The facts of a session, and whether other documents have its id; None if it does not exist."""
         located = self.collection.locate_shared(session_id, self._facts)
         return None if located is None else located._replace(row=self._computed(located.row) or {})
 

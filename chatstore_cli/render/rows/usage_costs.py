@@ -41,7 +41,7 @@ PERIOD_COLUMNS = (
 
 
 def period_row(period: Period, currency: str) -> dict[str, Any]:
-    """What every row of a format without keys beside its rows has: the keys that JSON has beside them."""
+    """The currency and the period of a report, for each row of a format that has no keys beside its rows."""
     return {"currency": currency, "period": period.to_dict()}
 
 

@@ -47,7 +47,7 @@ _STATUS: Mapping[ExitCode, HTTPStatus] = {
 }
 _UNREACHABLE = "The database does not answer. Try again later."
 _TOO_SLOW = "The database did not answer in time. Try again later."
-_ASK_FOR_LESS = "If it happens again, ask for less: choose a shorter period or more filters."
+_ASK_FOR_LESS = "If it happens again, choose a shorter period or more filters."
 _UNEXPECTED = "The request failed. The server's log has the reason."
 
 

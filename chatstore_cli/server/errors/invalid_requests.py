@@ -49,7 +49,7 @@ _PLAIN_WORDS = {
     "model_attributes_type": "Input should be an object",
     "model_type": "Input should be an object",
 }
-"""What pydantic says about these in the words of Python."""
+"""Messages for the errors that pydantic describes in the words of Python."""
 
 
 def _message(error: Mapping[str, Any]) -> str:

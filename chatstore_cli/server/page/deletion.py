@@ -57,6 +57,6 @@ def _removal(services: Services, access: Access, layout: str, session_id: str) -
     readers = services.stores.session_readers(layout)
     reader, found = visible_session(readers, session_id, access)
     if found.shared_id is not None and access.tenants is not None:  # the other documents may be another tenant's
-        hint = "A user with a key for all tenants can see which ones they are."
+        hint = "A user with a key for all tenants can see which documents they are."
         raise Conflict(what=f"Several documents have the id {found.session_id!r}.", hint=hint)
     return plan_removal([reader], found.session_id, labels=shown_labels(services.stores, layout))

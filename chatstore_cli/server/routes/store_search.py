@@ -72,8 +72,8 @@ async def search(
 ) -> Response:
     """Find the messages that have all words of a text, the newest first, as `chatstore search -o json`.
 
-    A page ends early, perhaps without a message, if it takes long. Then a note tells how far the search has come, and
-    `next_cursor` continues there.
+    If a page takes long, it ends early, perhaps without a message. Then a note reports how far back the search has come,
+    and `next_cursor` continues there.
 
     Regular expressions are available on the command line only: a single one could occupy a thread of the server for minutes.
     """

@@ -39,18 +39,18 @@ class DeletionLookup:
         """Forget the messages of a session that were deleted. If MongoDB is unreachable, none is forgotten.
 
         Answers that wait at the same time share the look-up that follows the current one, because one for each would take
-        a quarter of their rate. They all continue when it ends: one after the other, as with a lock, the last of 200 would
-        wait for seconds.
+        a quarter of their rate. They all continue when it ends. With a lock they would continue one by one, and the last of
+        200 would wait for seconds.
         """
         if self._storage is None or self._is_paused():
             return
         self._asked.add(session_id)
         if self._next is None:
             self._next = asyncio.create_task(self._look_up(self._storage, min(_LONGEST_WAIT, read_seconds)))
-        await asyncio.shield(self._next)  # a client that goes leaves the look-up to the others
+        await asyncio.shield(self._next)  # if this client disconnects, the others keep the look-up
 
     async def _look_up(self, storage: MongoChatStorage, seconds: float) -> None:
-        """Look up what was asked for until the current look-up ended, which began too early for it."""
+        """Look up the sessions that were asked for while the current look-up ran, which began too early for them."""
         if self._current is not None:
             await asyncio.wait([self._current])
         self._current, self._next = self._next, None

@@ -99,6 +99,17 @@ def test_only_needed_variables_are_exported(tmp_path: Path) -> None:
     assert _setup(tmp_path).exports(outer, uri_named=False)[-1] == "unset CHATSTORE_PROFILE"
 
 
+def test_folders_of_the_users_environment_are_replaced_and_restored_after_the_removal(tmp_path: Path) -> None:
+    """Otherwise the keys of the demo would be those of the user's server, or later the other way around."""
+    setup, outer = _setup(tmp_path), {"CHATSTORE_STATE__FOLDER": "/srv/my state"}
+    assert f"export CHATSTORE_STATE__FOLDER={tmp_path}/state" in setup.exports(outer, uri_named=False)
+    restoring = "export CHATSTORE_STATE__FOLDER='/srv/my state'"
+    assert restoring in setup.removal(outer, options=(), config=None)
+    of_demo = {"CHATSTORE_STATE__FOLDER": f"{tmp_path}/state"}
+    for other in ({}, of_demo):
+        assert not any("STATE" in line for line in setup.removal(other, options=(), config=None))
+
+
 def test_exported_variables_have_no_password(tmp_path: Path) -> None:
     exports = _setup(tmp_path, uri="mongodb://ana:secret@db.example").exports({}, uri_named=True)
     assert exports[1] == "export CHATSTORE_URI='mongodb://***@db.example'"

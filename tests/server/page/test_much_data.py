@@ -352,7 +352,7 @@ def test_a_search_that_takes_long_ends_its_page_and_continues_on_the_next(stored
 
 def test_the_view_of_a_search_that_takes_long_says_that_it_has_not_ended(stored, monkeypatch):
     monkeypatch.setattr(store_search, "over_after", lambda seconds: lambda: True)
-    html = view(stored, "/page/search", text="nothinghasthis")
+    html = view(stored, "/page/search", text="nothinghasthis", layout="general")
     assert "No message with these words was found yet." in html
     assert "Messages were searched back to" in html
     for _ in range(100):

@@ -46,7 +46,7 @@ def history(
     versions = agent_registry(invocation.stores).history(agent_id, tenant_id=tenant, limit=most)
     rows = [version_row(version) for version in versions[:limit]]
     empty = "The agent has no versions."
-    # One more than the most that can be read is not known. A notice too many is better than a list cut in silence.
+    # At the most that can be read, more may exist. A notice that is not needed is better than a missing one.
     is_truncated = len(versions) > limit or len(versions) == _MOST
     invocation.emit(Listing(VERSION_COLUMNS, rows, empty=empty, is_truncated=is_truncated))
 

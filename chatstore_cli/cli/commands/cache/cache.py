@@ -92,11 +92,13 @@ def prune(
 
     Every line is compared with MongoDB, whatever the ledger contains. A journal is kept if one of its lines is not
     stored, cannot be stored or is incomplete, or if it is written to meanwhile. Lines that have expired in MongoDB
-    count as stored if the ledger shows that they were stored. Lines that were deleted with their session need not be
-    stored; with -o json, `covered` counts them, `dropped` those that were dropped from the quarantine, and `expired` those
-    that have expired. The command needs the lock of the folder, so stop its worker first. It
-    lists what would be removed and asks for confirmation (--yes skips the question). The action of a row is keep, prune
-    (would be removed) or pruned (was removed).
+    count as stored if the ledger shows that they were stored. Lines that were deleted with their session, or dropped
+    from the quarantine, need not be stored. With -o json, `covered` counts the lines that were deleted with their
+    session, `dropped` those that were dropped, and `expired` those that have expired.
+
+    The command needs the lock of the folder, so stop its worker first. It lists what would be removed and asks for
+    confirmation (--yes skips the question). The action of a row is keep, prune (would be removed) or pruned (was
+    removed).
     """
     from chatstore_cli.core.flush.pruning import (
         PruneRules,
@@ -127,9 +129,8 @@ def prune(
             invocation.confirm(describe_plan(decisions), yes=yes)
             decisions = list(carry_out(decisions, candidates, journals.remove))
     folder = common_folder([decision.journal for decision in decisions])
-    if (
-        decisions and invocation.options.prints_table
-    ):  # for a person: journals with the same reason are beside each other
+    if decisions and invocation.options.prints_table:
+        # For a person, journals with the same reason are beside each other.
         decisions.sort(key=lambda decision: (not decision.prune, decision.reason, decision.journal))
         invocation.say(f"Folder: {folder}")
     invocation.emit(Listing(prune_columns(folder), map(prune_row, decisions), empty="No journals were found."))

@@ -29,7 +29,7 @@ class SearchGroup(ChatGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The subcommand. Raises WrongUse for a second word of a text without quotes.
 
-        A shell that completes an option behind the text gets the parameters of the search itself.
+        A shell that completes an option after the text gets the parameters of the search itself.
         """
         if ctx.resilient_parsing and args[0] not in self.lazy_commands:
             return None, None, []

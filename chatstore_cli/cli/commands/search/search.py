@@ -100,10 +100,10 @@ def search(
     --substring. If no session has the tenant or the user, the command exits with status 3. The word `index` is a command.
     To search for it, write: chatstore search -- index
 
-    Each message is printed as soon as no newer one can follow. --all prints all that match, in pages of 10,000. After Ctrl-C the messages that were found remain, and a
-    cursor continues the search. With -o json, `offsets` has the beginning and the end of each hit, in characters of the
-    message's text. `snippet` is the part of that text that begins at `snippet_start`. With --redact, the stored text is
-    searched, and these are of the redacted text.
+    Each message is printed as soon as no newer one can follow. --all prints all messages that match. After Ctrl-C the
+    messages that were found remain, and a cursor continues the search. With -o json, `offsets` has the beginning and the
+    end of each hit, in characters of the message's text. `snippet` is the part of that text that begins at
+    `snippet_start`. With --redact, the stored text is searched, and these are of the redacted text.
     """
     if context.invoked_subcommand is not None:
         return  # nothing can be given before it

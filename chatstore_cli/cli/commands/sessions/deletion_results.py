@@ -12,10 +12,10 @@ import typer
 from chatstore_cli.cli.commands.sessions.remaining_journals import RemainingJournals
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.signals import stop_signals
-from chatstore_cli.core.sessions.deletion_plan import SessionDeletions, in_words
+from chatstore_cli.core.sessions.deletion_plan import SessionDeletions
 from chatstore_cli.domain.deletions import DeletionTotals, PlannedSession, Result, add_documents
 from chatstore_cli.domain.errors import ChatstoreError, ExitCode, Interrupted
-from chatstore_cli.domain.quantities import quantity
+from chatstore_cli.domain.quantities import documents_in_words, quantity
 from chatstore_cli.render.listing import Listing
 from chatstore_cli.render.rows.deletions import (
     DELETION_COLUMNS,
@@ -57,7 +57,8 @@ def show_planned(
     )
     invocation.emit(listing)
     if documents or totals["planned"]:
-        invocation.say(f"Would be deleted: {quantity(totals['planned'], 'session')} ({in_words(documents)}).")
+        counts = documents_in_words(documents.items())
+        invocation.say(f"Would be deleted: {quantity(totals['planned'], 'session')} ({counts}).")
     journals.say(dry_run=True)
 
 
@@ -136,13 +137,15 @@ def done_in_words(totals: DeletionTotals) -> str:
     """The sessions and documents that were deleted, as a sentence."""
     before = totals.sessions[Result.ALREADY_DELETED]
     already = f" Already deleted: {quantity(before, 'session')}." if before else ""
-    return f"Deleted: {quantity(totals.sessions[Result.DELETED], 'session')} ({in_words(totals.documents)}).{already}"
+    counts = documents_in_words(totals.documents.items())
+    return f"Deleted: {quantity(totals.sessions[Result.DELETED], 'session')} ({counts}).{already}"
 
 
 def sum_in_words(sessions: int, documents: Mapping[str, int], *, keep_usage: bool) -> str:
     """The sessions and documents that would be deleted, as a sentence."""
     kept = " Their usage is kept in the ledger." if keep_usage else ""
-    return f"{quantity(sessions, 'session')}: {in_words(documents)}. A later flush does not restore them.{kept}"
+    counts = documents_in_words(documents.items())
+    return f"{quantity(sessions, 'session')}: {counts}. A later flush does not restore them.{kept}"
 
 
 def documents_of(rest: UserData | None) -> dict[str, int]:

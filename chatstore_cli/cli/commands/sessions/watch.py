@@ -37,8 +37,8 @@ from chatstore_cli.wiring.watching import connect_watch, watched_messages, watch
 app = single_command()
 
 _ONLY_DOCUMENT_ID = (
-    "Of a session that was deleted before the watch has seen it, only the _id of its document is known. The row has this "
-    "_id, and the session may have another id."
+    "A session was deleted before this command had read it, so only the _id of its document is known. Its row has this _id "
+    "instead of the session id."
 )
 
 
@@ -91,8 +91,9 @@ def watch(
 
     Without SESSION_ID each change is a row: the session's facts, `change` (new, changed, deleted) and `changed_at`. With
     SESSION_ID each message is a row, as in `sessions show`. Rows are written at once, except with -o json, which writes
-    one object at the end. With `only_document_id`, the id of a deleted session is the _id of its document. During an outage the command waits; afterwards it reports every change, each once. TERM, INT,
-    --for and --count stop it with exit status 0. If no server answers before --for has passed, the exit status is 5.
+    one object at the end. If `only_document_id` is true, the id of a deleted session is the _id of its document. During
+    an outage the command waits; afterwards it reports every change, each once. TERM, INT, --for and --count stop it with
+    exit status 0. If no server answers before --for has passed, the exit status is 5.
     If no session has the tenant or the user yet, the command prints a notice and waits for the first session.
     Threads in PostgreSQL are queried every second, because it does not report changes.
     """
