@@ -11,7 +11,7 @@ import typer
 
 from chatstore_cli.cli.command_declarations import command, single_command
 from chatstore_cli.cli.filters import MapOption
-from chatstore_cli.cli.flush_output import emit_flush
+from chatstore_cli.cli.flush_output import emit_flush, say_quarantined
 from chatstore_cli.cli.invocation import Invocation
 from chatstore_cli.cli.signals import StopSignals, stop_signals
 from chatstore_cli.core.flush.follow import Follower, FollowRules
@@ -80,6 +80,9 @@ def worker(
         result, ignored, unread = _follow(invocation, paths, stop_requests, once, interval, timeout)
         if once or not invocation.options.prints_row_stream:
             emit_flush(invocation, result, ignored, unread=unread)
+        if once and not unread and not result.quarantined:  # these are reported when they are read
+            count_all = named_journals(invocation.settings, paths).count_quarantined
+            say_quarantined(invocation, result, paths or [], count_all, dry_run=False)
         invocation.say_where_stored(result.stored)
     if once and result.quarantined:
         raise typer.Exit(ExitCode.PARTLY_DONE)

@@ -339,8 +339,8 @@ def test_lines_in_quarantine_since_an_earlier_flush_are_counted(chatstore: Chats
     assert chatstore("flush-cache").code == 7
     notice = "In quarantine since an earlier flush: 1 line. To list them: chatstore cache quarantine list"
     path = folder / "s1.jsonl"
-    for named in ((), (path,), ("--dry-run",)):
-        done = chatstore("flush-cache", *named)
+    for named in ((), (path,), ("--dry-run",), None):
+        done = chatstore("worker", "--once") if named is None else chatstore("flush-cache", *named)
         assert done.code == 0
         assert f"{notice}{f' {path}' if named == (path,) else ''}\n" in done.err
     assert "quarantine" not in chatstore("flush-cache", folder / "s2.jsonl").err

@@ -120,8 +120,8 @@ def unbind(
     begin(invocation, dry_run=dry_run)
     collection = invocation.settings.chatstore.agents.bindings
     plan = (
-        f"This would delete 1 document of {collection}, the route of {number}. Then the default agent answers the number, if one is "
-        "configured (chatstore.agents.default_agent)."
+        f"This would delete 1 document of {collection}, the route of {number}. Then the default agent answers the number, "
+        "if one is configured (chatstore.agents.default_agent)."
     )
     is_confirmed = confirmed(invocation, plan, yes=yes, dry_run=dry_run)
     numbers = phone_numbers(invocation.stores)

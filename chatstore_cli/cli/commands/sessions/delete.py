@@ -88,7 +88,7 @@ def delete(
     everything: Annotated[
         bool,
         typer.Option(
-            "--everything", help="With --user, delete what else is stored about the user too, such as client sessions."
+            "--everything", help="With --user, also delete the user's other data, such as client sessions and states."
         ),
     ] = False,
     dry_run: DryRunOption = False,
@@ -103,8 +103,8 @@ def delete(
     require a plan file.
 
     With --user, --everything deletes the user's other data after the sessions: client sessions, states of Python agents,
-    the counter of general chats, and usage whose session is gone. States have no tenant: with --tenant they are left, and
-    a notice names them. Saved agents and the sessions of layouts that chatstore only reads are left.
+    counters of general chats, and usage of sessions that no longer exist. States have no tenant: with --tenant they remain,
+    and a notice names them. Saved agents and the sessions of layouts that chatstore only reads remain too.
 
     --plan writes a line for each session, with its counts. --apply deletes exactly these sessions. A session that has
     changed since then (new messages, other counts or tags) is left, and the command exits with status 8 and names it.
@@ -126,7 +126,7 @@ def delete(
     if apply is not None:
         if given or ids or plan or layout or stdin or keep_usage or dry_run or everything:
             hint = "Leave out the other options, except --yes."
-            raise WrongUse(what="--apply takes everything from the plan.", hint=hint)
+            raise WrongUse(what="--apply deletes only what the plan names.", hint=hint)
         apply_plan_file(invocation, apply, yes=yes)
     elif plan is not None and dry_run:
         raise WrongUse(
@@ -134,7 +134,7 @@ def delete(
         )
     elif everything and (ids or stdin or layout or user is None or given.keys() - {"--user", "--tenant"}):
         hint = "Give --user, and --tenant if two tenants have a user with this id."
-        raise WrongUse(what="--everything takes all that is stored about one user.", hint=hint)
+        raise WrongUse(what="--everything deletes all data of one user.", hint=hint)
     elif sum((bool(ids), stdin, bool(given))) > 1:
         raise WrongUse(what="Ids, --stdin and filters exclude each other.", hint="Name the sessions in one way.")
     elif len(ids) == 1 and plan is None:

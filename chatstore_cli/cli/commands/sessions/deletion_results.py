@@ -105,9 +105,9 @@ def delete_planned(
     journals.say()
     if left := totals.sessions[Result.CHANGED]:
         more = f" and {left - len(changed):,} more" if left > len(changed) else ""
-        invocation.say(f"Left, because they have changed since the plan: {', '.join(changed)}{more}.")
+        invocation.say(f"Not deleted, because they have changed since the plan: {', '.join(changed)}{more}.")
         if rest is not None:
-            invocation.say("The other data of the user was left too, because these sessions exist.")
+            invocation.say("The other data of the user was not deleted either, because these sessions exist.")
         raise typer.Exit(ExitCode.CONFLICT)
 
 

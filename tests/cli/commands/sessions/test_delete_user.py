@@ -152,7 +152,7 @@ def test_a_plan_file_can_be_for_everything(
     assert "states" in {each["collection"] for each in json.loads(made.out)["documents"]}
     database["chat_sessions"].update_one({}, {"$set": {"updated_at": NOON.replace(hour=13)}})
     changed = chatstore("sessions", "delete", "--apply", plan, "--yes")
-    assert (changed.code, "The other data of the user was left too" in changed.err) == (8, True)
+    assert (changed.code, "The other data of the user was not deleted either" in changed.err) == (8, True)
     assert database["GeneralChatCounters"].count_documents({}) == 1
     database["chat_sessions"].update_one({}, {"$set": {"updated_at": NOON}})
     assert chatstore("sessions", "delete", "--apply", plan, "--yes").code == 0
@@ -171,4 +171,4 @@ def test_a_plan_file_can_be_for_everything(
 )
 def test_everything_is_for_one_user(chatstore: Chatstore, words: list[str]) -> None:
     result = chatstore("sessions", "delete", *words, "--everything", "--yes")
-    assert (result.code, "--everything takes all that is stored about one user" in result.err) == (2, True), result.err
+    assert (result.code, "--everything deletes all data of one user" in result.err) == (2, True), result.err
