@@ -226,7 +226,8 @@ def test_a_missing_session_to_change_names_the_documents_that_were_left_out(
     )
     database.chat_sessions.delete_one({"session": "c"})
     outcome = chatstore("sessions", action, "c", "-o", "json")
-    assert (outcome.code, json.loads(outcome.err.splitlines()[-1])["error"]["hint"]) == (3, suggestion)
+    hint = f"{suggestion} The whole id is required. To list session ids, run: chatstore sessions list."
+    assert (outcome.code, json.loads(outcome.err.splitlines()[-1])["error"]["hint"]) == (3, hint)
 
 
 def own_session(number: int) -> dict[str, Any]:
