@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chatstore_cli.domain.api_keys import ApiKey
 
 SECONDS = 2.0
-"""The time for the database, which a key does not need. If it needs longer, there is no notice about tenants."""
+"""The time for the database, which a key does not need. If it needs longer, no notice about tenants is printed."""
 
 
 def notices_of_new_key(invocation: Invocation, created: ApiKey, keys: Sequence[ApiKey]) -> Iterator[str]:

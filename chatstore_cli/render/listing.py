@@ -126,7 +126,7 @@ class Listing:
 
     @property
     def next_page(self) -> str | None:
-        """The option that shows the next page, such as `--cursor abc`; None if there is none."""
+        """The option that shows the next page, such as `--cursor abc`; None on the last page."""
         cursor = self.end_cursor
         return self.next_option if cursor is None else f"--cursor {cursor}"
 

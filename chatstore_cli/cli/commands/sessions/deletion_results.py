@@ -149,7 +149,7 @@ def sum_in_words(sessions: int, documents: Mapping[str, int], *, keep_usage: boo
 
 
 def documents_of(rest: UserData | None) -> dict[str, int]:
-    """The numbers of documents by collection; empty if there are none."""
+    """The numbers of documents by collection; empty if nothing is stored."""
     return {} if rest is None else {part.collection: part.documents for part in rest.parts() if part.documents}
 
 
